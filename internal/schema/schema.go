@@ -1,0 +1,276 @@
+package schema
+
+import (
+	"github.com/pemba-io/pemba/internal/fault"
+	"github.com/pemba-io/pemba/internal/rel"
+)
+
+// A Schema is what a text means. See the package comment for what it promises.
+type Schema struct {
+	text        string
+	definitions []*Definition // in source order
+	byType      map[rel.ObjectType]*Definition
+	strata      int
+	warnings    []*fault.Fault
+
+	// spreading are the relations with `one per subject with`, by the types that
+	// they spread over.
+	spreading map[rel.ObjectType][]*Relation
+}
+
+// Text is the text that was compiled, byte by byte.
+func (s *Schema) Text() string { return s.text }
+
+// Definitions are the schema's definitions in source order.
+func (s *Schema) Definitions() []*Definition { return s.definitions }
+
+// Definition is the definition of a type, or nil.
+func (s *Schema) Definition(typ rel.ObjectType) *Definition { return s.byType[typ] }
+
+// Warnings are what compiles but is probably not meant, in source order.
+func (s *Schema) Warnings() []*fault.Fault { return s.warnings }
+
+// Strata is how many strata the schema's slots have: 1 where nothing is
+// excluded anywhere.
+func (s *Schema) Strata() int { return s.strata }
+
+// Spreading are the relations whose `one per subject with` can lead to an object
+// of this type.
+func (s *Schema) Spreading(typ rel.ObjectType) []*Relation { return s.spreading[typ] }
+
+// MustDefine is the definition of a type that a question names; a fault where
+// there is none, since a typing mistake must not look like 'no'.
+func (s *Schema) MustDefine(typ rel.ObjectType) (*Definition, error) {
+	if d := s.byType[typ]; d != nil {
+		return d, nil
+	}
+	return nil, s.typeMustExist(typ)
+}
+
+// CheckSubject says whether a question may name this subject: its type exists,
+// and its relation is a name of that type.
+func (s *Schema) CheckSubject(subject rel.Subject) error {
+	d, err := s.MustDefine(subject.Type())
+	if err != nil || subject.Relation() == "" {
+		return err
+	}
+	_, err = d.MustHave(subject.Relation())
+	return err
+}
+
+// A Kind says what a definition's name is.
+type Kind uint8
+
+const (
+	_              Kind = iota
+	KindRelation        // stored
+	KindPermission      // computed
+	KindRole            // a step of the ladder: stored, computed, or both
+)
+
+func (k Kind) String() string {
+	return [...]string{"name", "relation", "permission", "role"}[k]
+}
+
+// A Declared is one name of a definition.
+type Declared struct {
+	Name rel.Name
+	Kind Kind
+	Doc  string
+	Slot Slot
+	// Relation is the stored part: nil for a permission, and for a role that is
+	// computed alone.
+	Relation *Relation
+	// Text is the expression as it was written, empty where there is none.
+	Text string
+}
+
+// A Definition is one type of objects.
+type Definition struct {
+	Type rel.ObjectType
+	Doc  string
+
+	names     []*Declared // in source order, roles lowest first
+	byName    map[rel.Name]*Declared
+	relations []*Relation
+	ladder    []*Declared // lowest first
+	onePer    bool        // `roles one per subject`
+	slots     []SlotPlan
+	asked     Slots // the slots of names
+	within    []rel.Name
+	inherits  []rel.Name  // `inherit from`
+	except    string      // `roles except`, as it was written
+	createdBy string      // `created by`, as it was written
+	lower     []*Relation // those with a lower bound
+}
+
+// Names are the definition's names in source order.
+func (d *Definition) Names() []*Declared { return d.names }
+
+// Name is a name of the definition, or nil.
+func (d *Definition) Name(name rel.Name) *Declared { return d.byName[name] }
+
+// MustHave is a name of the definition; a fault where it has none such.
+func (d *Definition) MustHave(name rel.Name) (*Declared, error) {
+	if n := d.byName[name]; n != nil {
+		return n, nil
+	}
+	return nil, d.nameMustExist(name)
+}
+
+// Relations are what can be stored on an object of the type, roles with a
+// stored part among them.
+func (d *Definition) Relations() []*Relation { return d.relations }
+
+// Relation is the stored part of a name, or nil.
+func (d *Definition) Relation(name rel.Name) *Relation {
+	if n := d.byName[name]; n != nil {
+		return n.Relation
+	}
+	return nil
+}
+
+// Ladder is the definition's roles, lowest first.
+func (d *Definition) Ladder() []*Declared { return d.ladder }
+
+// OneRolePerSubject reports whether a subject has at most one stored role on an object.
+func (d *Definition) OneRolePerSubject() bool { return d.onePer }
+
+// LowerBounds are the relations that need at least some subjects on every object.
+func (d *Definition) LowerBounds() []*Relation { return d.lower }
+
+// Within are the relations that put an object inside another.
+func (d *Definition) Within() []rel.Name { return d.within }
+
+// Inherits are the relations that roles are inherited from.
+func (d *Definition) Inherits() []rel.Name { return d.inherits }
+
+// RolesExcept is who holds no role, as it was written; empty for nobody.
+func (d *Definition) RolesExcept() string { return d.except }
+
+// CreatedBy is who may create an object of the type, as it was written; empty
+// where no actor may.
+func (d *Definition) CreatedBy() string { return d.createdBy }
+
+// Slots is how many slots the definition has.
+func (d *Definition) Slots() int { return len(d.slots) }
+
+// Plan is how a slot is computed.
+func (d *Definition) Plan(s Slot) *SlotPlan { return &d.slots[s] }
+
+// IsAsked reports whether a slot has a name.
+func (d *Definition) IsAsked(s Slot) bool { return d.asked.Has(s) }
+
+// Asked are the slots that have names.
+func (d *Definition) Asked() Slots { return d.asked }
+
+// IsRole reports whether a slot is that of a role, not of a role's stored part.
+func (d *Definition) IsRole(s Slot) bool { return d.asked.Has(s) && d.slots[s].Step == StepRole }
+
+// A PlanKind says where a slot's value comes from.
+type PlanKind uint8
+
+const (
+	Stored   PlanKind = iota // tuples of a relation
+	Arrow                    // tuples of a relation, and a name on the objects they point to
+	Computed                 // an expression over slots of the same object
+)
+
+// A SlotPlan is how a slot is computed.
+type SlotPlan struct {
+	Kind     PlanKind
+	Stratum  int       // strata with lower numbers are finished before this one
+	Relation *Relation // Stored, Arrow
+	Target   rel.Name  // Arrow
+	Expr     *Expr     // Computed
+	Label    string    // as it was written: a name, or "organization->admin"
+	Step     Step      // which part of the language wrote it
+	Readers  []Slot    // computed slots of the same object that read this one
+}
+
+// A Step says which part of the language a slot stands for, for explanations.
+type Step uint8
+
+const (
+	StepPermission Step = iota
+	StepRole
+	StepInherit // an arrow that `inherit from` wrote
+)
+
+// An ExprOp is an operator of a compiled expression.
+type ExprOp uint8
+
+const (
+	OpNil ExprOp = iota
+	OpSlot
+	OpUnion
+	OpIntersection
+	OpExclusion
+)
+
+// An Expr is a compiled expression: only operators and slots of one object.
+type Expr struct {
+	Op          ExprOp
+	Slot        Slot // OpSlot
+	Left, Right *Expr
+}
+
+// A Form is one form that a relation's subjects may have.
+type Form struct {
+	Type     rel.ObjectType
+	Relation rel.Name // of a userset; empty for the object itself
+	Wildcard bool
+}
+
+func (f Form) String() string {
+	switch {
+	case f.Wildcard:
+		return string(f.Type) + ":*"
+	case f.Relation != "":
+		return string(f.Type) + "#" + string(f.Relation)
+	default:
+		return string(f.Type)
+	}
+}
+
+// Unbounded stands for the star of a multiplicity.
+const Unbounded = -1
+
+// A Relation is what can be stored under a name.
+type Relation struct {
+	Type     rel.ObjectType // of the definition
+	Name     rel.Name
+	Forms    []Form
+	Slot     Slot // of the stored part
+	Rank     int  // place in the ladder, lowest 0; NoRank for a plain relation
+	Min, Max int  // multiplicity; 0 and Unbounded where none is written
+	Of       rel.Name
+	With     rel.Name // `one per subject with`
+	// GrantedBy and RevokedBy are who may write tuples; the zero Rule is nobody
+	// who names themselves. A `revoked by` left out copies `granted by`.
+	GrantedBy, RevokedBy Rule
+
+	arrows []Slot // the arrows that start here
+}
+
+// A Rule is who may write, as it was written.
+type Rule struct {
+	Text       string
+	ExceptSelf bool
+}
+
+// NoRank is the rank of a relation that is no role.
+const NoRank = -1
+
+// Arrows are the slots of the arrows that start at this relation.
+func (r *Relation) Arrows() []Slot { return r.arrows }
+
+// Allows reports whether a tuple of the relation may have this subject.
+func (r *Relation) Allows(s rel.Subject) bool {
+	for _, f := range r.Forms {
+		if f.Type == s.Type() && f.Relation == s.Relation() && f.Wildcard == s.IsWildcard() {
+			return true
+		}
+	}
+	return false
+}

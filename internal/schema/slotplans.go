@@ -1,0 +1,318 @@
+package schema
+
+import (
+	"fmt"
+
+	"github.com/pemba-io/pemba/internal/fault"
+	"github.com/pemba-io/pemba/internal/rel"
+	"github.com/pemba-io/pemba/internal/schema/syntax"
+)
+
+// buildSlots gives every name, stored part and arrow its slot, and compiles the
+// expressions. Names come first, so that a definition's names keep their slots
+// whatever its expressions say.
+func (c *compiler) buildSlots() {
+	for _, d := range c.schema.definitions {
+		c.nameSlots(d)
+	}
+	for _, d := range c.schema.definitions {
+		b := &planner{compiler: c, definition: d, arrows: make(map[arrowKey]Slot)}
+		b.permissions(c.trees[d])
+		if tree := c.trees[d]; len(tree.Roles) > 0 {
+			b.ladder(tree.Roles[0])
+		}
+	}
+}
+
+func (c *compiler) nameSlots(d *Definition) {
+	for _, n := range d.names {
+		plan := SlotPlan{Kind: Computed, Label: string(n.Name)}
+		switch n.Kind {
+		case KindRelation:
+			plan.Kind, plan.Relation = Stored, n.Relation
+		case KindRole:
+			plan.Step = StepRole
+		}
+		n.Slot = c.addSlot(d, plan)
+		d.asked.Add(n.Slot)
+		if n.Relation != nil {
+			n.Relation.Slot = n.Slot
+		}
+	}
+	for _, n := range d.ladder {
+		if n.Relation != nil {
+			n.Relation.Slot = c.addSlot(d, SlotPlan{Kind: Stored, Relation: n.Relation, Label: string(n.Name)})
+		}
+	}
+}
+
+func (c *compiler) addSlot(d *Definition, plan SlotPlan) Slot {
+	d.slots = append(d.slots, plan)
+	if len(d.slots) == SlotsMax+1 {
+		c.mustStayWithinBounds(c.trees[d].Name.At, fmt.Sprintf("type %q has more than %d names, arrows and stored roles", d.Type, SlotsMax),
+			"split it into two types joined by a relation")
+	}
+	return Slot(len(d.slots) - 1) // wraps where the bound was broken, and then nothing is returned
+}
+
+type arrowKey struct {
+	relation *Relation
+	target   rel.Name
+}
+
+// A planner compiles the expressions of one definition.
+type planner struct {
+	*compiler
+	definition *Definition
+	arrows     map[arrowKey]Slot // one slot an arrow, however often it is written
+}
+
+func (b *planner) permissions(tree *syntax.Definition) {
+	for _, p := range tree.Permissions {
+		expr := b.expr(p.Expr)
+		if n := b.definition.byName[rel.Name(p.Name.Text)]; n != nil && n.Kind == KindPermission {
+			b.definition.slots[n.Slot].Expr = expr
+			n.Text = syntax.Text(p.Expr)
+		}
+	}
+}
+
+// ladder compiles the roles from the highest to the lowest:
+//
+//	holds(role i) = (stored(role i) + EXPR(role i) + holds(role i+1)) - except
+func (b *planner) ladder(block *syntax.Roles) {
+	d := b.definition
+	var except *Expr
+	if block.Except != nil {
+		except = b.expr(block.Except)
+		d.except = syntax.Text(block.Except)
+	}
+	inherited := b.inherits(block)
+	for i := len(d.ladder) - 1; i >= 0; i-- {
+		n := d.ladder[i]
+		var sum *Expr
+		join := func(e *Expr) {
+			if sum == nil {
+				sum = e
+			} else {
+				sum = &Expr{Op: OpUnion, Left: sum, Right: e}
+			}
+		}
+		if n.Relation != nil {
+			join(&Expr{Op: OpSlot, Slot: n.Relation.Slot})
+		}
+		for _, tree := range block.Roles {
+			if tree.Name.Text == string(n.Name) && tree.Expr != nil {
+				n.Text = syntax.Text(tree.Expr)
+				join(b.expr(tree.Expr))
+				break
+			}
+		}
+		for _, s := range inherited[n.Name] {
+			join(&Expr{Op: OpSlot, Slot: s})
+		}
+		if i+1 < len(d.ladder) {
+			join(&Expr{Op: OpSlot, Slot: d.ladder[i+1].Slot})
+		}
+		if sum == nil {
+			sum = &Expr{Op: OpNil}
+		}
+		if except != nil {
+			sum = &Expr{Op: OpExclusion, Left: sum, Right: except}
+		}
+		d.slots[n.Slot].Expr = sum
+	}
+}
+
+// inherits are the arrows that `inherit from` stands for, by role.
+func (b *planner) inherits(block *syntax.Roles) map[rel.Name][]Slot {
+	found := make(map[rel.Name][]Slot)
+	for _, in := range block.Inherits {
+		r := b.storedRelation(b.definition, in.Rel, fault.ArrowMustStartAtARelation, "inherit from")
+		if r == nil {
+			continue
+		}
+		b.definition.inherits = append(b.definition.inherits, r.Name)
+		behind := typesBehind(r)
+		any := false
+		for _, role := range b.definition.ladder {
+			for _, typ := range behind {
+				if b.schema.byType[typ].byName[role.Name] == nil {
+					continue
+				}
+				found[role.Name] = append(found[role.Name], b.arrow(r, role.Name, StepInherit))
+				any = true
+				break
+			}
+		}
+		if !any && len(behind) > 0 {
+			b.inheritMustFind(in.Rel.At, b.definition.Type, string(r.Name), texts(behind))
+		}
+	}
+	return found
+}
+
+// arrow is the slot of an arrow.
+func (b *planner) arrow(r *Relation, target rel.Name, step Step) Slot {
+	key := arrowKey{r, target}
+	s, have := b.arrows[key]
+	if !have {
+		s = b.addSlot(b.definition, SlotPlan{Kind: Arrow, Relation: r, Target: target, Label: label(r.Name, target), Step: step})
+		b.arrows[key] = s
+		r.arrows = append(r.arrows, s)
+	}
+	return s
+}
+
+// expr compiles an expression; what makes no sense is reported and counts as nil.
+func (b *planner) expr(e syntax.Expr) *Expr {
+	switch e := e.(type) {
+	case nil:
+		return &Expr{Op: OpNil} // the parser has said so
+	case *syntax.ParenExpr:
+		return b.expr(e.X)
+	case *syntax.NilExpr:
+		return &Expr{Op: OpNil}
+	case *syntax.NameExpr:
+		n := b.definition.byName[rel.Name(e.Name.Text)]
+		if n == nil {
+			b.diagnostics.nameMustExist(e.Name.At, b.definition.Type, e.Name.Text, b.definition.declaredNames())
+			return &Expr{Op: OpNil}
+		}
+		return &Expr{Op: OpSlot, Slot: n.Slot}
+	case *syntax.ArrowExpr:
+		return b.arrowExpr(e)
+	case *syntax.BinaryExpr:
+		b.checkMixing(e)
+		return &Expr{Op: exprOps[e.Op], Left: b.expr(e.Left), Right: b.expr(e.Right)}
+	case *syntax.SelfExpr:
+		b.notInThisRelease(e.At, "self", "add a relation that points to the object itself")
+	case *syntax.SubjectExpr:
+		b.clauseMustFit(e.At, fmt.Sprintf("subject->%s stands outside a rule", e.Target.Text), "use it in `granted by` and `revoked by` alone")
+	}
+	return &Expr{Op: OpNil}
+}
+
+var exprOps = map[syntax.Op]ExprOp{
+	syntax.Union:        OpUnion,
+	syntax.Intersection: OpIntersection,
+	syntax.Exclusion:    OpExclusion,
+}
+
+func (b *planner) arrowExpr(e *syntax.ArrowExpr) *Expr {
+	r, target, ok := b.checkArrow(b.definition, e)
+	if !ok {
+		return &Expr{Op: OpNil}
+	}
+	return &Expr{Op: OpSlot, Slot: b.arrow(r, target, StepPermission)}
+}
+
+// checkArrow finds the relation an arrow starts at and the name it leads to.
+func (c *compiler) checkArrow(d *Definition, e *syntax.ArrowExpr) (*Relation, rel.Name, bool) {
+	switch {
+	case e.Kind == syntax.All:
+		c.notInThisRelease(e.At, ".all("+e.Target.Text+")", "use an arrow, which asks for any")
+		return nil, "", false
+	case e.Kind == syntax.Any:
+		c.notInThisRelease(e.At, ".any("+e.Target.Text+")", "write it as an arrow, which means the same")
+		return nil, "", false
+	}
+	left, ok := syntax.Strip(e.Left).(*syntax.NameExpr)
+	if !ok {
+		c.notInThisRelease(e.At, "a nested arrow", "give the inner arrow a permission of its own, and walk to that")
+		return nil, "", false
+	}
+	r := c.storedRelation(d, left.Name, fault.ArrowMustStartAtARelation, "the arrow "+left.Name.Text+"->"+e.Target.Text)
+	if r == nil {
+		return nil, "", false
+	}
+	target, err := rel.ParseName(e.Target.Text)
+	if err != nil {
+		c.nameMustBeValid(e.Target.At, err)
+		return nil, "", false
+	}
+	behind := typesBehind(r)
+	for _, typ := range behind {
+		if c.schema.byType[typ].byName[target] != nil {
+			return r, target, true
+		}
+	}
+	if len(r.Forms) > 0 { // otherwise its types are the error
+		c.arrowFindsNothing(e.At, label(r.Name, target), texts(behind))
+	}
+	return r, target, true
+}
+
+// checkMixing warns where two operators meet without parentheses.
+func (c *compiler) checkMixing(e *syntax.BinaryExpr) {
+	for _, side := range []syntax.Expr{e.Left, e.Right} {
+		if inner, ok := side.(*syntax.BinaryExpr); ok && inner.Op != e.Op {
+			c.operatorsAreMixed(e.At, e.Op, inner.Op)
+			return
+		}
+	}
+}
+
+// checkRules resolves the names in the rules on who may write. They are
+// compiled when writes by an actor are.
+func (c *compiler) checkRules() {
+	for _, d := range c.schema.definitions {
+		for _, created := range c.trees[d].CreatedBys {
+			c.checkRule(d, nil, created.Expr)
+		}
+	}
+	c.eachRelation(func(d *Definition, r *Relation, tree *syntax.Relation) {
+		for _, rule := range []*syntax.Rule{tree.Granted, tree.Revoked} {
+			if rule != nil {
+				c.checkRule(d, r, rule.Expr)
+			}
+		}
+		if tree.Granted != nil {
+			r.GrantedBy = Rule{syntax.Text(tree.Granted.Expr), tree.Granted.ExceptSelf}
+			r.RevokedBy = r.GrantedBy
+		}
+		if tree.Revoked != nil {
+			r.RevokedBy = Rule{syntax.Text(tree.Revoked.Expr), tree.Revoked.ExceptSelf}
+		}
+	})
+}
+
+// checkRule checks one rule's expression; r is nil for `created by`, in which
+// there is no `subject->`.
+func (c *compiler) checkRule(d *Definition, r *Relation, e syntax.Expr) {
+	switch e := e.(type) {
+	case *syntax.ParenExpr:
+		c.checkRule(d, r, e.X)
+	case *syntax.NameExpr:
+		if d.byName[rel.Name(e.Name.Text)] == nil {
+			c.diagnostics.nameMustExist(e.Name.At, d.Type, e.Name.Text, d.declaredNames())
+		}
+	case *syntax.ArrowExpr:
+		c.checkArrow(d, e)
+	case *syntax.BinaryExpr:
+		c.checkMixing(e)
+		c.checkRule(d, r, e.Left)
+		c.checkRule(d, r, e.Right)
+	case *syntax.SelfExpr:
+		c.notInThisRelease(e.At, "self", "add a relation that points to the object itself")
+	case *syntax.SubjectExpr:
+		c.checkSubjectRule(r, e)
+	}
+}
+
+func (c *compiler) checkSubjectRule(r *Relation, e *syntax.SubjectExpr) {
+	behind := typesBehind(r)
+	for _, typ := range behind {
+		if c.schema.byType[typ].byName[rel.Name(e.Target.Text)] != nil {
+			return
+		}
+	}
+	if len(behind) == 0 {
+		return
+	}
+	var declared []string
+	for _, typ := range behind {
+		declared = append(declared, c.schema.byType[typ].declaredNames()...)
+	}
+	c.diagnostics.nameMustExist(e.Target.At, behind[0], e.Target.Text, declared)
+}

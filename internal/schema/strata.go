@@ -1,0 +1,246 @@
+package schema
+
+import (
+	"slices"
+
+	"github.com/pemba-io/pemba/internal/rel"
+	"github.com/pemba-io/pemba/internal/schema/syntax"
+)
+
+// A place is one slot of one definition: a node of the graph of what depends on what.
+type place struct {
+	definition *Definition
+	slot       Slot
+}
+
+// A dependence says that a slot reads another; negated, to the right of an
+// exclusion.
+type dependence struct {
+	on      place
+	negated bool
+}
+
+// stratify numbers the strata: a slot is above whatever it reads negated, and not
+// below whatever it reads otherwise. A slot that reaches itself through a
+// negated dependence has no place, and the cycle is reported.
+func (c *compiler) stratify() {
+	components := c.components()
+	component := make(map[place]int)
+	for i, members := range components {
+		for _, p := range members {
+			component[p] = i
+		}
+	}
+	strata := make([]int, len(components))
+	for i, members := range components { // Tarjan's order: what is read comes first
+		for _, p := range members {
+			for _, dep := range c.reads(p) {
+				j := component[dep.on]
+				if i == j {
+					if dep.negated {
+						c.reportCycle(p, dep.on, members)
+						return
+					}
+					continue
+				}
+				above := strata[j]
+				if dep.negated {
+					above++
+				}
+				strata[i] = max(strata[i], above)
+			}
+		}
+	}
+	for i, members := range components {
+		for _, p := range members {
+			p.definition.slots[p.slot].Stratum = strata[i]
+		}
+		c.schema.strata = max(c.schema.strata, strata[i]+1)
+	}
+	c.schema.strata = max(c.schema.strata, 1)
+	for _, d := range c.schema.definitions {
+		d.findReaders()
+	}
+}
+
+// findReaders turns the expressions of a definition around: which computed slots
+// read a slot, so that the walk asks only those again when it changes.
+func (d *Definition) findReaders() {
+	for s := range d.slots {
+		plan := &d.slots[s]
+		if plan.Kind != Computed {
+			continue
+		}
+		var read Slots
+		plan.Expr.slots(&read)
+		for on := range read.All() {
+			d.slots[on].Readers = append(d.slots[on].Readers, Slot(s))
+		}
+	}
+}
+
+func (e *Expr) slots(into *Slots) {
+	switch e.Op {
+	case OpSlot:
+		into.Add(e.Slot)
+	case OpUnion, OpIntersection, OpExclusion:
+		e.Left.slots(into)
+		e.Right.slots(into)
+	}
+}
+
+// reads is what a slot depends on, in a fixed order.
+func (c *compiler) reads(p place) []dependence {
+	var deps []dependence
+	plan := p.definition.Plan(p.slot)
+	switch plan.Kind {
+	case Stored:
+		for _, f := range plan.Relation.Forms {
+			if f.Relation == "" {
+				continue
+			}
+			target := c.schema.byType[f.Type]
+			deps = append(deps, dependence{on: place{target, target.byName[f.Relation].Slot}})
+		}
+	case Arrow:
+		for _, typ := range typesBehind(plan.Relation) {
+			target := c.schema.byType[typ]
+			if n := target.byName[plan.Target]; n != nil {
+				deps = append(deps, dependence{on: place{target, n.Slot}})
+			}
+		}
+	case Computed:
+		var walk func(e *Expr, negated bool)
+		walk = func(e *Expr, negated bool) {
+			switch e.Op {
+			case OpSlot:
+				deps = append(deps, dependence{place{p.definition, e.Slot}, negated})
+			case OpUnion, OpIntersection:
+				walk(e.Left, negated)
+				walk(e.Right, negated)
+			case OpExclusion:
+				walk(e.Left, negated)
+				walk(e.Right, true)
+			}
+		}
+		walk(plan.Expr, false)
+	}
+	return deps
+}
+
+// components are the strongly connected parts, each after those it reads
+// (Tarjan, with a stack of its own: schemas may be long chains).
+func (c *compiler) components() [][]place {
+	type frame struct {
+		at   place
+		deps []dependence
+	}
+	index := make(map[place]int)
+	low := make(map[place]int)
+	open := make(map[place]bool)
+	var stack []place
+	var found [][]place
+	visit := func(p place) frame {
+		index[p] = len(index) + 1
+		low[p] = index[p]
+		stack = append(stack, p)
+		open[p] = true
+		return frame{p, c.reads(p)}
+	}
+	for _, d := range c.schema.definitions {
+		for s := range d.slots {
+			root := place{d, Slot(s)}
+			if index[root] != 0 {
+				continue
+			}
+			frames := []frame{visit(root)}
+			for len(frames) > 0 {
+				top := &frames[len(frames)-1]
+				if len(top.deps) > 0 {
+					next := top.deps[0].on
+					top.deps = top.deps[1:]
+					if index[next] == 0 {
+						frames = append(frames, visit(next))
+					} else if open[next] {
+						low[top.at] = min(low[top.at], index[next])
+					}
+					continue
+				}
+				at := top.at
+				frames = frames[:len(frames)-1]
+				if len(frames) > 0 {
+					under := frames[len(frames)-1].at
+					low[under] = min(low[under], low[at])
+				}
+				if low[at] != index[at] {
+					continue
+				}
+				first := slices.Index(stack, at)
+				members := slices.Clone(stack[first:])
+				stack = stack[:first]
+				for _, m := range members {
+					open[m] = false
+				}
+				found = append(found, members)
+			}
+		}
+	}
+	return found
+}
+
+// reportCycle prints the shortest way from a slot over its negated dependence
+// back to itself, at the line of the first name on it.
+func (c *compiler) reportCycle(from, over place, members []place) {
+	before := map[place]place{over: from}
+	queue := []place{over}
+	for len(queue) > 0 {
+		p := queue[0]
+		queue = queue[1:]
+		if p == from {
+			break
+		}
+		for _, dep := range c.reads(p) {
+			if _, seen := before[dep.on]; !seen && slices.Contains(members, dep.on) {
+				before[dep.on] = p
+				queue = append(queue, dep.on)
+			}
+		}
+	}
+	names := []string{from.String()}
+	if from != over {
+		for p := before[from]; p != from; p = before[p] {
+			names = append(names, p.String())
+		}
+	}
+	names = append(names, from.String())
+	slices.Reverse(names)
+	c.schemaMustBeStratified(c.placeInText(from), names)
+}
+
+func (p place) String() string {
+	return string(p.definition.Type) + "#" + p.definition.Plan(p.slot).Label
+}
+
+// placeInText is where the name of a slot is declared; for an arrow, its definition.
+func (c *compiler) placeInText(p place) syntax.Pos {
+	tree := c.trees[p.definition]
+	name := rel.Name(p.definition.Plan(p.slot).Label)
+	for _, x := range tree.Permissions {
+		if rel.Name(x.Name.Text) == name {
+			return x.Name.At
+		}
+	}
+	for _, x := range tree.Relations {
+		if rel.Name(x.Name.Text) == name {
+			return x.Name.At
+		}
+	}
+	for _, block := range tree.Roles {
+		for _, x := range block.Roles {
+			if rel.Name(x.Name.Text) == name {
+				return x.Name.At
+			}
+		}
+	}
+	return tree.Name.At
+}
