@@ -30,9 +30,12 @@
 //
 // A failed call is a gRPC status with a `google.rpc.ErrorInfo` (domain `pemba`; its reason is
 // the rule that was broken, in UPPER_SNAKE) and, where fields are at fault, a
-// `google.rpc.BadRequest` with every violation found. Programs decide by the code and the
-// reason; the message names the thing that broke the rule and says what to do, and its
-// wording may change.
+// `google.rpc.BadRequest` with every violation found, as far as they fit the 8 KiB that all
+// clients read of a status; where some do not, the ErrorInfo's metadata `violations_omitted`
+// counts them. Programs decide by the code and the reason; the message names the thing that
+// broke the rule and says what to do, and its wording may change.
+//
+// A request over 4 MiB is refused by gRPC itself, as RESOURCE_EXHAUSTED without an ErrorInfo.
 //
 // Every RPC can answer these; its own comment lists only what it adds:
 //

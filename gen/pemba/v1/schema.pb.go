@@ -309,11 +309,14 @@ type WriteSchemaResponse struct {
 	Version uint64 `protobuf:"varint,2,opt,name=version,proto3" json:"version,omitempty"`
 	// What is accepted and deserves a second look, in the order of the text, at most 100.
 	Warnings []*Diagnostic `protobuf:"bytes,3,rep,name=warnings,proto3" json:"warnings,omitempty"`
-	// The difference between the schema stored before and the new one. Empty where they mean the same.
+	// The difference between the schema stored before and the new one, as much of it as fits 3 MiB. Empty
+	// where they mean the same.
 	Changes []*SchemaDifference `protobuf:"bytes,4,rep,name=changes,proto3" json:"changes,omitempty"`
 	// For a dry run, what would refuse the schema, at most 100. Empty where it would be accepted, and
 	// always when the schema was written.
-	Conflicts     []*SchemaConflict `protobuf:"bytes,5,rep,name=conflicts,proto3" json:"conflicts,omitempty"`
+	Conflicts []*SchemaConflict `protobuf:"bytes,5,rep,name=conflicts,proto3" json:"conflicts,omitempty"`
+	// Whether `changes` leaves out some of the difference. Comparing the two texts shows the rest.
+	ChangesCut    bool `protobuf:"varint,6,opt,name=changes_cut,json=changesCut,proto3" json:"changes_cut,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -381,6 +384,13 @@ func (x *WriteSchemaResponse) GetConflicts() []*SchemaConflict {
 		return x.Conflicts
 	}
 	return nil
+}
+
+func (x *WriteSchemaResponse) GetChangesCut() bool {
+	if x != nil {
+		return x.ChangesCut
+	}
+	return false
 }
 
 // Diagnostic is a remark on a place of a schema's text.
@@ -1688,7 +1698,9 @@ type DiffSchemaResponse struct {
 	// The differences. Empty where the two mean the same.
 	Changes []*SchemaDifference `protobuf:"bytes,3,rep,name=changes,proto3" json:"changes,omitempty"`
 	// What is accepted in the new schema and deserves a second look, in the order of the text, at most 100.
-	Warnings      []*Diagnostic `protobuf:"bytes,4,rep,name=warnings,proto3" json:"warnings,omitempty"`
+	Warnings []*Diagnostic `protobuf:"bytes,4,rep,name=warnings,proto3" json:"warnings,omitempty"`
+	// Whether `changes` leaves out some of the difference, because it does not fit 3 MiB.
+	ChangesCut    bool `protobuf:"varint,5,opt,name=changes_cut,json=changesCut,proto3" json:"changes_cut,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1751,6 +1763,13 @@ func (x *DiffSchemaResponse) GetWarnings() []*Diagnostic {
 	return nil
 }
 
+func (x *DiffSchemaResponse) GetChangesCut() bool {
+	if x != nil {
+		return x.ChangesCut
+	}
+	return false
+}
+
 var File_pemba_v1_schema_proto protoreflect.FileDescriptor
 
 const file_pemba_v1_schema_proto_rawDesc = "" +
@@ -1766,13 +1785,15 @@ const file_pemba_v1_schema_proto_rawDesc = "" +
 	"\rMetadataEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01B\x13\n" +
-	"\x11_expected_version\"\xeb\x01\n" +
+	"\x11_expected_version\"\x8c\x02\n" +
 	"\x13WriteSchemaResponse\x12\x1a\n" +
 	"\bsnapshot\x18\x01 \x01(\tR\bsnapshot\x12\x18\n" +
 	"\aversion\x18\x02 \x01(\x04R\aversion\x120\n" +
 	"\bwarnings\x18\x03 \x03(\v2\x14.pemba.v1.DiagnosticR\bwarnings\x124\n" +
 	"\achanges\x18\x04 \x03(\v2\x1a.pemba.v1.SchemaDifferenceR\achanges\x126\n" +
-	"\tconflicts\x18\x05 \x03(\v2\x18.pemba.v1.SchemaConflictR\tconflicts\"z\n" +
+	"\tconflicts\x18\x05 \x03(\v2\x18.pemba.v1.SchemaConflictR\tconflicts\x12\x1f\n" +
+	"\vchanges_cut\x18\x06 \x01(\bR\n" +
+	"changesCut\"z\n" +
 	"\n" +
 	"Diagnostic\x12\x12\n" +
 	"\x04line\x18\x01 \x01(\rR\x04line\x12\x16\n" +
@@ -1922,12 +1943,14 @@ const file_pemba_v1_schema_proto_rawDesc = "" +
 	"\x06schema\x18\x03 \x01(\tR\x06schema\x12\"\n" +
 	"\n" +
 	"old_schema\x18\x04 \x01(\tH\x00R\toldSchema\x88\x01\x01B\r\n" +
-	"\v_old_schema\"\xb2\x01\n" +
+	"\v_old_schema\"\xd3\x01\n" +
 	"\x12DiffSchemaResponse\x12\x1a\n" +
 	"\bsnapshot\x18\x01 \x01(\tR\bsnapshot\x12\x18\n" +
 	"\aversion\x18\x02 \x01(\x04R\aversion\x124\n" +
 	"\achanges\x18\x03 \x03(\v2\x1a.pemba.v1.SchemaDifferenceR\achanges\x120\n" +
-	"\bwarnings\x18\x04 \x03(\v2\x14.pemba.v1.DiagnosticR\bwarnings2\xed\x01\n" +
+	"\bwarnings\x18\x04 \x03(\v2\x14.pemba.v1.DiagnosticR\bwarnings\x12\x1f\n" +
+	"\vchanges_cut\x18\x05 \x01(\bR\n" +
+	"changesCut2\xed\x01\n" +
 	"\rSchemaService\x12J\n" +
 	"\vWriteSchema\x12\x1c.pemba.v1.WriteSchemaRequest\x1a\x1d.pemba.v1.WriteSchemaResponse\x12G\n" +
 	"\n" +
