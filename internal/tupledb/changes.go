@@ -1,0 +1,267 @@
+package tupledb
+
+import (
+	"encoding/binary"
+	"iter"
+	"strings"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2"
+
+	"github.com/pemba-io/pemba/internal/fault"
+	"github.com/pemba-io/pemba/internal/invariant"
+	"github.com/pemba-io/pemba/internal/rel"
+)
+
+// A Cause is why a revision was made. The numbers are stored.
+type Cause uint8
+
+const (
+	CauseWrite  Cause = 0 // somebody wrote tuples
+	CauseSchema Cause = 1 // somebody wrote a schema
+
+	causesEnd Cause = 2
+)
+
+func (c Cause) String() string {
+	switch c {
+	case CauseWrite:
+		return "write"
+	case CauseSchema:
+		return "schema"
+	default:
+		panic(invariant.Unreachable("cause", uint8(c)))
+	}
+}
+
+// A Change is one revision as the change log keeps it: what was put and deleted
+// net, in the order of the commit, and why.
+type Change struct {
+	Revision rel.Revision
+	Time     time.Time
+	Cause    Cause
+	Put      []rel.Tuple
+	Delete   []rel.Tuple
+	// Schema is the number of the schema version that this revision brought, or
+	// 0. A snapshot at the revision has the text.
+	Schema uint64
+	// Metadata is what the writer gave to keep with the change.
+	Metadata []byte
+}
+
+// A SchemaVersion is one schema text of a store.
+type SchemaVersion struct {
+	// Number counts the store's schema versions: 1, 2, 3…
+	Number uint64
+	Text   string
+	// Revision is the one that brought this version; a commit sets it.
+	Revision rel.Revision
+}
+
+// Changes yields the change log from a revision on, up to what is published
+// when the ranging begins. From 0 and 1 are both the beginning.
+func (s *Store) Changes(from rel.Revision) iter.Seq2[Change, error] {
+	return func(yield func(Change, error) bool) {
+		if !s.db.use.enter() {
+			yield(Change{}, errShut())
+			return
+		}
+		defer s.db.use.leave()
+		from, last := max(from, 1), s.head.Load().revision
+		if from > last {
+			return
+		}
+		it, err := s.db.pebble.NewIter(&pebble.IterOptions{
+			LowerBound: appendChangeKey(nil, s.number, from),
+			UpperBound: appendChangeKey(nil, s.number, last+1),
+		})
+		if err != nil {
+			yield(Change{}, unreadable(err))
+			return
+		}
+		defer func() { _ = it.Close() }()
+		expected := from
+		for it.First(); it.Valid(); it.Next() {
+			c, err := readChange(it, expected)
+			if !yield(c, err) || err != nil {
+				return
+			}
+			expected++
+		}
+		if err := it.Error(); err != nil {
+			yield(Change{}, unreadable(err))
+		} else if expected != last+1 {
+			yield(Change{}, corrupt("store %s is at revision %d, but its log ends at %d", s.name, last, expected-1))
+		}
+	}
+}
+
+// readChange reads the entry that an iterator is at, which is to be revision expected.
+func readChange(it *pebble.Iterator, expected rel.Revision) (Change, error) {
+	r, ok := revisionOfChangeKey(it.Key())
+	if !ok {
+		return Change{}, corrupt("key %v is not of the form that pemba writes", keyText(it.Key()))
+	}
+	if r != expected {
+		return Change{}, corrupt("the change log has revision %d where %d belongs", r, expected)
+	}
+	value, err := it.ValueAndErr()
+	if err != nil {
+		return Change{}, unreadable(err)
+	}
+	c, ok := decodeChange(value)
+	if !ok {
+		return Change{}, corrupt("the change of revision %d is not of the form that pemba writes", r)
+	}
+	c.Revision = r
+	return c, nil
+}
+
+func revisionOfChangeKey(key []byte) (rel.Revision, bool) {
+	if len(key) != changeKeyBytes || kind(key[kindAt]) != kindChange {
+		return 0, false
+	}
+	return rel.Revision(binary.BigEndian.Uint64(key[fieldsAt:])), true
+}
+
+// changeForm is the first byte of a change: the form of what follows.
+const changeForm = 1
+
+// appendChange encodes a change without its revision, which is in the key:
+// form, cause, time, schema number, metadata, and the tuples, each as the six
+// fields that keys have.
+func appendChange(b []byte, c *Commit, micros int64) []byte {
+	b = append(b, changeForm, byte(c.Cause))
+	b = binary.AppendVarint(b, micros)
+	number := uint64(0)
+	if c.Schema != nil {
+		number = c.Schema.Number
+	}
+	b = binary.AppendUvarint(b, number)
+	b = binary.AppendUvarint(b, uint64(len(c.Metadata)))
+	b = append(b, c.Metadata...)
+	b = binary.AppendUvarint(b, uint64(len(c.Put)))
+	b = binary.AppendUvarint(b, uint64(len(c.Delete)))
+	for _, t := range c.Put {
+		b = appendTuple(b, t)
+	}
+	for _, t := range c.Delete {
+		b = appendTuple(b, t)
+	}
+	return b
+}
+
+func appendTuple(b []byte, t rel.Tuple) []byte {
+	b = appendField(b, t.Object.Type())
+	b = appendField(b, t.Object.ID())
+	b = appendField(b, t.Relation)
+	return appendSubjectFields(b, t.Subject)
+}
+
+// tupleBytesMin is the shortest encoded tuple: "a·a·a·a·a··". It keeps a count
+// that a broken disk made up from asking for memory.
+const tupleBytesMin = 11
+
+func decodeChange(b []byte) (c Change, ok bool) {
+	if len(b) < 2 || b[0] != changeForm || Cause(b[1]) >= causesEnd {
+		return Change{}, false
+	}
+	c.Cause = Cause(b[1])
+	b = b[2:]
+	micros, n := binary.Varint(b)
+	if n <= 0 {
+		return Change{}, false
+	}
+	c.Time = time.UnixMicro(micros).UTC()
+	b = b[n:]
+	var metadata, puts, deletes uint64
+	if c.Schema, b, ok = nextCount(b); !ok {
+		return Change{}, false
+	}
+	if metadata, b, ok = nextCount(b); !ok || metadata > uint64(len(b)) {
+		return Change{}, false
+	}
+	if metadata > 0 {
+		c.Metadata = append([]byte(nil), b[:metadata]...)
+	}
+	if puts, b, ok = nextCount(b[metadata:]); !ok {
+		return Change{}, false
+	}
+	if deletes, b, ok = nextCount(b); !ok {
+		return Change{}, false
+	}
+	if most := uint64(len(b)) / tupleBytesMin; puts > most || deletes > most-puts {
+		return Change{}, false
+	}
+	text := string(b)
+	if c.Put, text, ok = nextTuples(text, puts); !ok {
+		return Change{}, false
+	}
+	c.Delete, text, ok = nextTuples(text, deletes)
+	return c, ok && text == ""
+}
+
+func nextCount(b []byte) (v uint64, rest []byte, ok bool) {
+	v, n := binary.Uvarint(b)
+	if n <= 0 {
+		return 0, nil, false
+	}
+	return v, b[n:], true
+}
+
+func nextTuples(s string, count uint64) (tuples []rel.Tuple, rest string, ok bool) {
+	if count == 0 {
+		return nil, s, true
+	}
+	tuples = make([]rel.Tuple, count)
+	for i := range tuples {
+		end := 0
+		for range 6 {
+			n := strings.IndexByte(s[end:], 0)
+			if n < 0 {
+				return nil, "", false
+			}
+			end += n + 1
+		}
+		if tuples[i], ok = parseTuple(s[:end]); !ok {
+			return nil, "", false
+		}
+		s = s[end:]
+	}
+	return tuples, s, true
+}
+
+func parseTuple(s string) (rel.Tuple, bool) {
+	typ, s, ok1 := nextField(s)
+	id, s, ok2 := nextField(s)
+	relation, s, ok3 := nextField(s)
+	subject, ok4 := parseSubject(s)
+	if !ok1 || !ok2 || !ok3 || !ok4 || typ == "" || id == "" || relation == "" {
+		return rel.Tuple{}, false
+	}
+	return rel.Tuple{Object: rel.Trusted(rel.ObjectType(typ), id), Relation: rel.Name(relation), Subject: subject}, true
+}
+
+func encodeSchema(v SchemaVersion) []byte {
+	return append(binary.AppendUvarint(nil, v.Number), v.Text...)
+}
+
+func decodeSchema(b []byte, r rel.Revision) (SchemaVersion, error) {
+	number, text, ok := nextCount(b)
+	if !ok {
+		return SchemaVersion{}, corrupt("the schema of revision %d is not of the form that pemba writes", r)
+	}
+	return SchemaVersion{Number: number, Text: string(text), Revision: r}, nil
+}
+
+// unreadable is what a read that the disk failed is answered with.
+func unreadable(err error) error {
+	return fault.New(fault.DataMustBeReadable, "the data directory cannot be read").
+		Do("look at its disk; if the disk is well, restore a backup").Because(err)
+}
+
+// corrupt is what data that contradicts itself is answered with.
+func corrupt(format string, args ...any) *fault.Fault {
+	return fault.Newf(fault.DataMustBeReadable, format, args...).
+		Do("the data directory is damaged or was changed by another program: restore a backup")
+}

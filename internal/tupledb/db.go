@@ -1,0 +1,175 @@
+package tupledb
+
+import (
+	"errors"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2"
+
+	"github.com/pemba-io/pemba/internal/fault"
+	"github.com/pemba-io/pemba/internal/rel"
+)
+
+// A DB is an open data directory: one Pebble database and the stores in it.
+//
+// It is safe for concurrent use. Whoever opens it closes it, after everybody
+// else has gone.
+type DB struct {
+	pebble *pebble.DB
+	log    pebbleLogger
+	clock  func() time.Time
+	lock   *pebble.Lock
+	stores map[rel.Store]*Store // fixed while the DB is open
+
+	// readOptions are those of every read: the filters are asked on the last
+	// level too, which Pebble leaves out otherwise, and where most keys are.
+	readOptions pebble.IterOptions
+
+	use gate
+	// refusal is why nothing is written any more, nil while all is well. A write
+	// whose fsync failed may or may not be on the disk, and so may anything
+	// after it, so the first failure is the last write until the DB is reopened.
+	refusal       atomic.Pointer[refusal]
+	flushFailures atomic.Int64 // since the last flush that succeeded
+}
+
+type refusal struct{ cause error }
+
+// A Store is one tenant's tuples, schema versions and change log.
+//
+// Numbers of revisions are dense. What was published is durable, and what was
+// not is never read: Head never runs ahead of the disk.
+type Store struct {
+	db          *DB
+	name        rel.Store
+	number      storeNumber
+	incarnation rel.Incarnation
+	epoch       rel.Epoch
+
+	turn chan struct{} // holds one token: whoever has it may write
+	head atomic.Pointer[head]
+}
+
+// A head is the newest published state of a store.
+type head struct {
+	revision rel.Revision
+	micros   int64 // its commit time
+	schema   *SchemaVersion
+}
+
+// Store finds a store by its name.
+func (db *DB) Store(name rel.Store) (*Store, error) {
+	s, ok := db.stores[name]
+	if !ok {
+		return nil, fault.Newf(fault.StoreMustExist, "there is no store %s", name).
+			Do("create it first, or leave the store out for the store %s", rel.DefaultStore)
+	}
+	return s, nil
+}
+
+// Close releases the data directory. It waits for the writes that were begun
+// and for the snapshots that are open; what comes later is refused.
+func (db *DB) Close() error {
+	if !db.use.shut() {
+		return nil // closed before
+	}
+	err := db.pebble.Close()
+	return errors.Join(err, db.lock.Close())
+}
+
+// stopWriting refuses all writes from now on. The first cause is kept; it
+// reports whether this is the one.
+func (db *DB) stopWriting(cause error) (first bool) {
+	return db.refusal.CompareAndSwap(nil, &refusal{cause})
+}
+
+// takesWrites says whether the disk may be written.
+func (db *DB) takesWrites() error {
+	r := db.refusal.Load()
+	if r == nil && db.flushFailures.Load() > 0 {
+		return fault.New(fault.DiskMustTakeWrites, "the disk takes no writes at the moment").
+			Do("make room on the disk of the data directory and retry: pemba goes on by itself")
+	} else if r == nil {
+		return nil
+	}
+	return fault.New(fault.DiskMustTakeWrites, "nothing is written since the disk failed").
+		Do("look at the disk of the data directory, then restart pemba: what was acknowledged is kept").
+		Because(r.cause)
+}
+
+// errShut is the answer to whoever comes after Close.
+func errShut() error {
+	return fault.New(fault.ServerMustBeServing, "the data directory is being closed").
+		Do("retry against a server that is running")
+}
+
+// Name is the store's name.
+func (s *Store) Name() rel.Store { return s.name }
+
+// Head is the newest published state.
+func (s *Store) Head() rel.Snapshot { return s.token(s.head.Load().revision) }
+
+// HeadTime is when the newest published revision was committed; the zero time
+// where there is none. No later revision has an earlier time.
+func (s *Store) HeadTime() time.Time {
+	h := s.head.Load()
+	if h.revision == 0 {
+		return time.Time{}
+	}
+	return time.UnixMicro(h.micros).UTC()
+}
+
+func (s *Store) token(r rel.Revision) rel.Snapshot {
+	return rel.Snapshot{Incarnation: s.incarnation, Epoch: s.epoch, Revision: r}
+}
+
+// A gate counts who is inside, lets nobody in once it is shut, and shuts only
+// when everybody has left: Pebble must not be closed under an open iterator.
+type gate struct {
+	mu     sync.Mutex
+	inside int
+	closed bool
+	empty  chan struct{} // made by whoever waits for the last one to leave
+}
+
+func (g *gate) enter() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.closed {
+		return false
+	}
+	g.inside++
+	return true
+}
+
+func (g *gate) leave() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.inside--
+	if g.inside == 0 && g.empty != nil {
+		close(g.empty)
+		g.empty = nil
+	}
+}
+
+// shut waits until nobody is inside; false where it was shut before.
+func (g *gate) shut() bool {
+	g.mu.Lock()
+	if g.closed {
+		g.mu.Unlock()
+		return false
+	}
+	g.closed = true
+	var wait chan struct{}
+	if g.inside > 0 {
+		wait = make(chan struct{})
+		g.empty = wait
+	}
+	g.mu.Unlock()
+	if wait != nil {
+		<-wait
+	}
+	return true
+}

@@ -1,0 +1,35 @@
+// Package tupledb keeps tuples, schema texts and their history in Pebble.
+//
+// It promises four things. A revision is atomic: all of its changes are visible
+// or none are. A revision is durable before anybody sees it: Pebble shows a
+// write to readers before its fsync is done, so this room publishes a revision
+// only afterwards, and reads nothing above the published one. A revision is for
+// ever, as long as history is kept: a snapshot at r answers the same today and
+// tomorrow. And the order of a store's revisions is total and dense, 1, 2, 3…,
+// with strictly increasing commit times, even when the clock steps back.
+//
+// It knows nothing of what a schema means, of permissions or of requests, and it
+// is the only room that knows Pebble. It starts no goroutine of its own.
+//
+// # Keys
+//
+// A key is a prefix, which ends in 0x00, and a suffix, which is a revision or
+// nothing. Prefixes are ordered byte by byte, suffixes newest first, so that "as
+// of r" is one seek. No id, type or name holds a 0x00, so fields need no
+// escaping; below, "·" is that byte, and every line but the last two starts
+// with the store's number (4 bytes, big-endian) and the kind.
+//
+//	f object type·object id·class relation·subject type·subject id·subject relation· ^revision -> state
+//	r subject type·subject id·subject relation·object type·relation·object id·       ^revision -> state
+//	c revision (8 bytes)·                                                                      -> the change: when, why, what
+//	s ·                                                                              ^revision -> schema number, text
+//	0 m format·                                                                                -> version of this table
+//	0 m store·name·                                                                            -> number, incarnation, epoch, time of creation
+//
+// The class keeps usersets and wildcards ('0') before and apart from plain
+// subjects ('1'): a walk needs the few usersets of a relation, and must not read
+// ten thousand plain subjects to find them. The state is one byte, live or
+// tombstone; what a tuple may carry later follows it.
+//
+// Start reading at Store.Update for writes and at Snapshot for reads.
+package tupledb

@@ -1,0 +1,116 @@
+package tupledb
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/pemba-io/pemba/internal/rel"
+)
+
+func keyString(key []byte) string { return fmt.Sprint(keyText(key)) }
+
+// tuple reads a tuple; a test that misspells one is wrong.
+func tuple(t testing.TB, text string) rel.Tuple {
+	t.Helper()
+	u, err := rel.ParseTuple(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return u
+}
+
+func object(t testing.TB, text string) rel.Object {
+	t.Helper()
+	o, err := rel.ParseObject(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return o
+}
+
+func subject(t testing.TB, text string) rel.Subject {
+	t.Helper()
+	s, err := rel.ParseSubject(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// The stored form of every key, byte for byte: a change here is a change of the
+// format version.
+func TestKeysAreStoredAsWritten(t *testing.T) {
+	u := tuple(t, "doc:p1#viewer@team:core#member")
+	for _, c := range []struct {
+		name string
+		key  []byte
+		want string
+	}{
+		{"userset, forward", appendSuffix(appendForward(nil, 7, u), 300), "\x00\x00\x00\x07fdoc\x00p1\x000viewer\x00team\x00core\x00member\x00\x01\x2c\x03"},
+		{"userset, reverse", appendSuffix(appendReverse(nil, 7, u), 1), "\x00\x00\x00\x07rteam\x00core\x00member\x00doc\x00viewer\x00p1\x00\x01\x02"},
+		{"plain, forward", appendForward(nil, 1, tuple(t, "doc:p1#viewer@user:ana")), "\x00\x00\x00\x01fdoc\x00p1\x001viewer\x00user\x00ana\x00\x00"},
+		{"wildcard, forward", appendForward(nil, 1, tuple(t, "doc:p1#viewer@user:*")), "\x00\x00\x00\x01fdoc\x00p1\x000viewer\x00user\x00*\x00\x00"},
+		{"change", appendChangeKey(nil, 1, 258), "\x00\x00\x00\x01c\x00\x00\x00\x00\x00\x00\x01\x02\x00"},
+		{"schema", appendSuffix(appendSchemaPrefix(nil, 1), 2), "\x00\x00\x00\x01s\x00\x02\x02"},
+		{"format", appendMetaKey(nil, "format"), "\x00\x00\x00\x00mformat\x00"},
+		{"store", appendMetaKey(nil, "store", "default"), "\x00\x00\x00\x00mstore\x00default\x00"},
+	} {
+		if string(c.key) != c.want {
+			t.Errorf("%s:\n got %q\nwant %q", c.name, c.key, c.want)
+		}
+		if err := validateKey(c.key); err != nil {
+			t.Errorf("%s: %v", c.name, err)
+		}
+	}
+	if got, want := keyString(appendSuffix(appendForward(nil, 7, u), 300)), `7/f/"doc|p1|0viewer|team|core|member|"@300`; got != want {
+		t.Errorf("printed as %s, want %s", got, want)
+	}
+	if got, want := keyString(appendChangeKey(nil, 7, 12)), "7/c/12"; got != want {
+		t.Errorf("printed as %s, want %s", got, want)
+	}
+}
+
+func TestKeysReadBackWhatTheyWereMadeOf(t *testing.T) {
+	for _, text := range []string{
+		"doc:p1#viewer@user:ana", "doc:p1#viewer@user:*", "doc:p1#viewer@team:core#member",
+		"a/b:x@y.z#r@a/b:ü#r", "t:0#r@t:1", "doc:*x#r@u:**",
+	} {
+		u := tuple(t, text)
+		if got, ok := parseForward(string(appendForward(nil, 1, u)[fieldsAt:])); !ok || got != u {
+			t.Errorf("forward: %v became %v, %t", u, got, ok)
+		}
+		if got, ok := parseReverse(string(appendReverse(nil, 1, u)[fieldsAt:])); !ok || got != u {
+			t.Errorf("reverse: %v became %v, %t", u, got, ok)
+		}
+		if got, ok := parseTuple(string(appendTuple(nil, u))); !ok || got != u {
+			t.Errorf("change: %v became %v, %t", u, got, ok)
+		}
+	}
+}
+
+// What is not a key is refused, however it was damaged: one byte taken away,
+// added or turned into a separator.
+func TestKeysThatNobodyWroteAreRefused(t *testing.T) {
+	u := tuple(t, "doc:p1#viewer@team:core#member")
+	for name, c := range map[string]struct {
+		fields string
+		parse  func(string) (rel.Tuple, bool)
+	}{
+		"forward": {string(appendForward(nil, 1, u)[fieldsAt:]), parseForward},
+		"reverse": {string(appendReverse(nil, 1, u)[fieldsAt:]), parseReverse},
+		"change":  {string(appendTuple(nil, u)), parseTuple},
+	} {
+		for i := range c.fields {
+			if _, ok := c.parse(c.fields[:i]); ok {
+				t.Errorf("%s: %q was read", name, c.fields[:i])
+			}
+			with0 := c.fields[:i] + "\x00" + c.fields[i:]
+			if got, ok := c.parse(with0); ok {
+				t.Errorf("%s: %q was read as %v", name, with0, got)
+			}
+		}
+	}
+	if _, ok := parseForward("doc\x00p1\x001viewer\x00team\x00core\x00member\x00"); ok {
+		t.Error("a userset in the class of plain subjects was read")
+	}
+}

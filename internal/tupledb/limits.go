@@ -1,0 +1,38 @@
+package tupledb
+
+import "time"
+
+// Every bound of this room, with its reason.
+const (
+	// tuplesPerCommitMax bounds one revision: it is judged, logged and shown as
+	// one, so it must fit in memory several times. At 200 bytes a tuple with
+	// both indexes and the log a full one is a batch of 200 MB.
+	tuplesPerCommitMax = 1_000_000
+
+	// hopsMax is how many versions newer than the snapshot a scan steps over
+	// before it seeks past the rest: a step costs 0.1 us and a seek 2 us and up,
+	// but both count as a read, and a tuple that was rewritten a thousand times
+	// must not cost a thousand.
+	hopsMax = 4
+
+	// keyBytesHint is the room that a key buffer starts with: most keys fit, and
+	// the largest possible one (8 KiB) grows it.
+	keyBytesHint = 192
+
+	// newestTuplesChecked is how many tuples of the newest change are looked up
+	// in both indexes when a store is opened: enough to catch a torn batch, few
+	// enough that opening does not depend on the size of the last write.
+	newestTuplesChecked = 16
+
+	// problemsMax is how many disagreements a verification lists; it counts the rest.
+	problemsMax = 50
+
+	// retryPauseMin and retryPauseMax bound how long a failed flush waits until it
+	// is tried again: a hiccup costs nothing, a full disk is asked every few
+	// seconds, and closing never waits much longer than that.
+	retryPauseMin = 10 * time.Millisecond
+	retryPauseMax = 5 * time.Second
+
+	// verifyStride is how many keys a verification reads between two looks at its context.
+	verifyStride = 1024
+)

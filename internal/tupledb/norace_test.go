@@ -1,0 +1,5 @@
+//go:build !race
+
+package tupledb
+
+const raceEnabled = false

@@ -1,0 +1,204 @@
+package tupledb
+
+import (
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"sync/atomic"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/bloom"
+	"github.com/cockroachdb/pebble/v2/sstable"
+	"github.com/cockroachdb/pebble/v2/sstable/colblk"
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"github.com/pemba-io/pemba/internal/fault"
+)
+
+// A Config is what a DB is opened with. The zero Config is a database in memory.
+type Config struct {
+	// Dir is the data directory, made where it is missing. Empty means memory:
+	// the same code on a file system that is gone when the DB is closed.
+	Dir string
+	// CacheBytes bounds Pebble's block cache; 0 means cacheBytesDefault.
+	CacheBytes int64
+	// Clock gives commit times; nil means time.Now.
+	Clock func() time.Time
+	// Random gives incarnations; nil means crypto/rand.
+	Random io.Reader
+	// Logger hears what Pebble has to say; nil means errors to the standard
+	// error, and nothing else.
+	Logger Logger
+
+	// fs stands in for the disk: the tests' crashable and failing ones.
+	fs vfs.FS
+}
+
+// A Logger hears about the disk. Fatalf is called where neither going on nor
+// returning an error is safe, and must not return: it ends the process.
+type Logger interface {
+	Infof(format string, args ...any)
+	Errorf(format string, args ...any)
+	Fatalf(format string, args ...any)
+}
+
+const (
+	cacheBytesDefault = 64 << 20
+	memTableBytes     = 16 << 20
+)
+
+// formatMajorVersion is Pebble's number 24: pinned, because a newer one cannot
+// be taken back, and because a default that changes is an upgrade nobody chose.
+const formatMajorVersion = pebble.FormatValueSeparation
+
+// Validate says whether the parts fit together.
+func (c Config) Validate() error {
+	if c.CacheBytes < 0 {
+		return fault.Newf(fault.FieldMustBeWithinBounds, "a block cache of %d bytes", c.CacheBytes).
+			Do("give the cache a size above 0, or 0 for the default of %d", int64(cacheBytesDefault))
+	}
+	return nil
+}
+
+func (c Config) withDefaults() Config {
+	if c.CacheBytes == 0 {
+		c.CacheBytes = cacheBytesDefault
+	}
+	if c.Clock == nil {
+		c.Clock = time.Now
+	}
+	if c.Random == nil {
+		c.Random = rand.Reader
+	}
+	if c.Logger == nil {
+		c.Logger = stderrLogger{}
+	}
+	return c
+}
+
+// pebbleOptions are ours throughout: Pebble's defaults are the oldest format,
+// an 8 MB cache and no filters.
+func (db *DB) pebbleOptions(cfg Config) *pebble.Options {
+	comparer := newComparer()
+	// The key schema is named, not left to the default: its name stands in every
+	// table, and a default of another bundle size could not read them.
+	keys := colblk.DefaultKeySchema(comparer, 16)
+	o := &pebble.Options{
+		Comparer:           comparer,
+		KeySchema:          keys.Name,
+		KeySchemas:         sstable.MakeKeySchemas(&keys),
+		FormatMajorVersion: formatMajorVersion,
+		Logger:             db.log,
+		EventListener:      db.listener(),
+
+		CacheSize: cfg.CacheBytes,
+		// Two memtables of this size are what a busy writer holds in memory; a
+		// bigger one means fewer flushes, and a longer replay after kill -9.
+		MemTableSize: memTableBytes,
+		// A burst may queue four memtables before writers wait for the flush.
+		MemTableStopWritesThreshold: 4,
+		// Every sublevel of L0 costs each read a seek, so they are merged early,
+		// and writers are stopped late: the limit is there for disasters.
+		L0CompactionThreshold: 2,
+		L0StopWritesThreshold: 100,
+		LBaseMaxBytes:         64 << 20,
+		// One compaction in ordinary times, a second one where the debt grows:
+		// the machine's cores are for requests.
+		CompactionConcurrencyRange: func() (lower, upper int) { return 1, 2 },
+	}
+	// Compactions triggered by reads would spend CPU in proportion to the
+	// questions; this service is asked a lot, and its tables settle by writes.
+	o.Experimental.ReadSamplingMultiplier = -1
+	for i := range o.Levels {
+		l := &o.Levels[i]
+		// Most probes of a walk find nothing. Ten bits a key refuse 99 of 100 of
+		// them without touching a data block.
+		l.FilterPolicy = bloom.FilterPolicy(10)
+		// A probe that finds decodes one block; 8 KiB keeps the index small at
+		// ten million tuples and compresses twice as well as 4.
+		l.BlockSize = 8 << 10
+		// One level of index up to a million blocks' worth of keys.
+		l.IndexBlockSize = 256 << 10
+	}
+	// Old data is compressed hard and new data fast: the last level holds nine
+	// tenths of the bytes and is rewritten seldom.
+	o.ApplyCompressionSettings(func() pebble.DBCompressionSettings { return pebble.DBCompressionBalanced })
+	if cfg.fs != nil {
+		o.FS = disk{cfg.fs, &db.flushFailures}
+	} else {
+		o.FS = disk{vfs.Default, &db.flushFailures}
+		o.WithFSDefaults() // a watch for a disk that stalls
+	}
+	return o
+}
+
+// listener hears what Pebble does in the background. A failed flush or
+// compaction is tried again by Pebble and costs nothing that was acknowledged:
+// the log still has it. While flushes fail no write is taken, since memory would
+// fill until one hangs; they are taken again as soon as a flush succeeds. A
+// corrupt block ends writing for good: whatever is judged on top of data that
+// cannot be read is judged wrongly.
+func (db *DB) listener() *pebble.EventListener {
+	var lastFlush atomic.Pointer[error] // what ended the last flush that did not end well
+	return &pebble.EventListener{
+		// A flush that had nothing to write ends with an error too, but only one
+		// that failed is also background work that failed.
+		FlushEnd: func(info pebble.FlushInfo) {
+			if info.Err == nil {
+				db.flushFailures.Store(0)
+			} else {
+				lastFlush.Store(&info.Err)
+			}
+		},
+		BackgroundError: func(err error) {
+			if last := lastFlush.Swap(nil); last != nil && errors.Is(err, *last) {
+				db.flushFailures.Add(1)
+			}
+			db.log.Errorf("tupledb: background work failed and will be tried again: %v", err)
+		},
+		DataCorruption: func(info pebble.DataCorruptionInfo) {
+			if db.stopWriting(fmt.Errorf("%s is corrupt", info.Path)) { // every read that meets it comes here
+				db.log.Errorf("tupledb: %s", info)
+			}
+		},
+		DiskSlow: func(info pebble.DiskSlowInfo) {
+			db.log.Errorf("tupledb: the disk is slow: %s", info)
+		},
+		WriteStallBegin: func(info pebble.WriteStallBeginInfo) {
+			db.log.Errorf("tupledb: writes wait for the disk: %s", info)
+		},
+		WriteStallEnd: func() {
+			db.log.Infof("tupledb: writes go on")
+		},
+	}
+}
+
+// A pebbleLogger forwards Pebble's messages and sees to it that Fatalf does not
+// return. Pebble calls it where its own state is broken, sometimes with locks
+// held, and would go on to report success: a failed commit returns nil after it.
+type pebbleLogger struct{ to Logger }
+
+func (l pebbleLogger) Infof(format string, args ...any)  { l.to.Infof(format, args...) }
+func (l pebbleLogger) Errorf(format string, args ...any) { l.to.Errorf(format, args...) }
+
+func (l pebbleLogger) Fatalf(format string, args ...any) {
+	l.to.Fatalf(format, args...)
+	panic("pemba: the Logger's Fatalf returned after: " + fmt.Sprintf(format, args...))
+}
+
+// stderrLogger is the Logger of a Config without one.
+type stderrLogger struct{}
+
+func (stderrLogger) Infof(string, ...any) {}
+
+func (stderrLogger) Errorf(format string, args ...any) {
+	fmt.Fprintf(os.Stderr, format+"\n", args...)
+}
+
+func (stderrLogger) Fatalf(format string, args ...any) {
+	fmt.Fprintf(os.Stderr, "tupledb: fatal: "+format+"\n", args...)
+	os.Exit(1)
+}

@@ -1,0 +1,191 @@
+package tupledb
+
+import (
+	"encoding/binary"
+
+	"github.com/cockroachdb/pebble/v2"
+
+	"github.com/pemba-io/pemba/internal/rel"
+)
+
+// A storeRecord is what is kept of a store beside its data.
+type storeRecord struct {
+	number        storeNumber
+	incarnation   rel.Incarnation
+	epoch         rel.Epoch
+	createdMicros int64
+}
+
+const storeRecordForm = 1
+
+func (r storeRecord) encode() []byte {
+	b := binary.AppendUvarint([]byte{storeRecordForm}, uint64(r.number))
+	b = binary.AppendUvarint(b, uint64(r.incarnation))
+	b = binary.AppendUvarint(b, uint64(r.epoch))
+	return binary.AppendVarint(b, r.createdMicros)
+}
+
+func decodeStoreRecord(b []byte) (r storeRecord, ok bool) {
+	if len(b) == 0 || b[0] != storeRecordForm {
+		return storeRecord{}, false
+	}
+	number, b, ok1 := nextCount(b[1:])
+	incarnation, b, ok2 := nextCount(b)
+	epoch, b, ok3 := nextCount(b)
+	created, n := binary.Varint(b)
+	if !ok1 || !ok2 || !ok3 || n != len(b) || n == 0 || number == 0 ||
+		number > 1<<32-1 || incarnation > uint64(rel.IncarnationMax) || epoch > 1<<32-1 {
+		return storeRecord{}, false
+	}
+	return storeRecord{storeNumber(number), rel.Incarnation(incarnation), rel.Epoch(epoch), created}, true
+}
+
+func (db *DB) loadStores() error {
+	it, err := db.pebble.NewIter(&pebble.IterOptions{
+		LowerBound: appendMetaKey(nil, "store"),
+		UpperBound: append(appendMetaKey(nil), "store\x01\x00"...),
+	})
+	if err != nil {
+		return unreadable(err)
+	}
+	defer func() { _ = it.Close() }()
+	for it.First(); it.Valid(); it.Next() {
+		_, rest, ok1 := nextField(string(it.Key()[fieldsAt:]))
+		name, rest, ok2 := nextField(rest)
+		record, ok3 := decodeStoreRecord(it.Value())
+		if !ok1 || !ok2 || !ok3 || rest != "" || name == "" {
+			return corrupt("the record of a store is not of the form that pemba writes: %v", keyText(it.Key()))
+		}
+		s := &Store{
+			db: db, name: rel.Store(name), number: record.number,
+			incarnation: record.incarnation, epoch: record.epoch,
+			turn: make(chan struct{}, 1),
+		}
+		s.turn <- struct{}{}
+		if err := s.recover(); err != nil {
+			return err
+		}
+		db.stores[s.name] = s
+	}
+	if err := it.Error(); err != nil {
+		return unreadable(err)
+	}
+	if db.stores[rel.DefaultStore] == nil {
+		return corrupt("the store %s is missing", rel.DefaultStore)
+	}
+	return nil
+}
+
+// recover finds the newest revision, which is the last entry of the change log,
+// and sees that what stands beside it agrees: the entry before it, its tuples
+// in both indexes, and the newest schema.
+func (s *Store) recover() error {
+	h, c, err := s.newestChange()
+	if err != nil {
+		return err
+	}
+	s.head.Store(h)
+	snap := &Snapshot{store: s, head: h, revision: h.revision}
+	if !s.db.use.enter() {
+		return errShut()
+	}
+	defer snap.Close()
+	if h.schema, err = snap.newestSchema(); err != nil {
+		return err
+	}
+	if c.Schema != 0 && (h.schema == nil || h.schema.Revision != h.revision || h.schema.Number != c.Schema) {
+		return corrupt("the change of revision %d names schema version %d, which is not there", h.revision, c.Schema)
+	}
+	for _, part := range []struct {
+		tuples []rel.Tuple
+		state  byte
+	}{{c.Put, stateLive}, {c.Delete, stateTombstone}} {
+		for _, t := range part.tuples[:min(len(part.tuples), newestTuplesChecked)] {
+			if err := snap.mustHaveVersion(t, h.revision, part.state); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// newestChange reads the end of the change log.
+func (s *Store) newestChange() (*head, Change, error) {
+	it, err := s.db.pebble.NewIter(&pebble.IterOptions{
+		LowerBound: appendChangeKey(nil, s.number, 0),
+		UpperBound: appendKindEnd(nil, s.number, kindChange),
+	})
+	if err != nil {
+		return nil, Change{}, unreadable(err)
+	}
+	defer func() { _ = it.Close() }()
+	if !it.Last() {
+		if err := it.Error(); err != nil {
+			return nil, Change{}, unreadable(err)
+		}
+		return &head{}, Change{}, nil
+	}
+	r, ok := revisionOfChangeKey(it.Key())
+	if !ok || r == 0 {
+		return nil, Change{}, corrupt("key %v is not of the form that pemba writes", keyText(it.Key()))
+	}
+	last, err := readChange(it, r)
+	if err != nil {
+		return nil, Change{}, err
+	}
+	h := &head{revision: r, micros: last.Time.UnixMicro()}
+	if r == 1 {
+		return h, last, nil
+	}
+	if !it.Prev() {
+		return nil, Change{}, corrupt("the change log of store %s ends at %d, and %d is missing", s.name, r, r-1)
+	}
+	before, err := readChange(it, r-1)
+	if err != nil {
+		return nil, Change{}, err
+	}
+	if !before.Time.Before(last.Time) {
+		return nil, Change{}, corrupt("revision %d of store %s was committed at %v, and the one before it at %v", r, s.name, last.Time, before.Time)
+	}
+	return h, last, nil
+}
+
+// newestSchema reads the schema in force at the head; nil where there is none.
+func (s *Snapshot) newestSchema() (*SchemaVersion, error) {
+	r := s.borrow()
+	defer s.giveBack(r)
+	value, found := r.probe(appendSchemaPrefix(r.seek[:0], s.store.number))
+	if r.err != nil || !found {
+		return nil, r.err
+	}
+	v, err := decodeSchema(value, r.revisionHere())
+	if err != nil {
+		return nil, err
+	}
+	return &v, nil
+}
+
+// revisionHere is the revision of the key that the reader is at.
+func (r *reader) revisionHere() rel.Revision {
+	key := r.iter.Key()
+	return revisionOf(key[splitKey(key):])
+}
+
+// mustHaveVersion sees that both indexes have one version of a tuple.
+func (s *Snapshot) mustHaveVersion(t rel.Tuple, at rel.Revision, state byte) error {
+	r := s.borrow()
+	defer s.giveBack(r)
+	for _, index := range []struct {
+		name   string
+		prefix func([]byte, storeNumber, rel.Tuple) []byte
+	}{{"forward", appendForward}, {"reverse", appendReverse}} {
+		value, found := r.probe(index.prefix(r.seek[:0], s.store.number, t))
+		if r.err != nil {
+			return r.err
+		}
+		if !found || r.revisionHere() != at || len(value) == 0 || value[0] != state {
+			return corrupt("the change of revision %d names %v, which the %s index does not have there", at, t, index.name)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,182 @@
+package tupledb
+
+import (
+	"bytes"
+
+	"github.com/cockroachdb/pebble/v2"
+
+	"github.com/pemba-io/pemba/internal/fault"
+)
+
+// A reader is one Pebble iterator and the buffers that go with it. It is lent
+// to one read at a time, so that a scan keeps its place while whoever ranges
+// over it probes, or begins another scan.
+type reader struct {
+	snap *Snapshot
+	iter *pebble.Iterator
+
+	// prefix is what the keys of the running scan begin with; seek is where a
+	// probe or a jump goes.
+	prefix, seek []byte
+
+	err error
+}
+
+// borrow lends a reader. The first one of a snapshot fixes what all of them
+// see; most checks never need a second.
+func (s *Snapshot) borrow() *reader {
+	if n := len(s.idle); n > 0 {
+		r := s.idle[n-1]
+		s.idle = s.idle[:n-1]
+		r.err = nil
+		return r
+	}
+	r := &s.first
+	if s.view != nil {
+		r = new(reader)
+	}
+	r.snap = s
+	if s.closed {
+		r.err = fault.New(fault.PembaMustNotPanic, "a snapshot was read after it was closed").
+			Do("report this: it is a bug of pemba")
+		return r
+	}
+	var err error
+	if s.view == nil {
+		r.iter, err = s.store.db.pebble.NewIter(&s.store.db.readOptions)
+	} else {
+		r.iter, err = s.view.Clone(pebble.CloneOptions{})
+	}
+	if err != nil {
+		r.err = unreadable(err)
+		return r
+	}
+	if s.view == nil {
+		s.view = r.iter
+		s.opened, s.idle = s.firstSlots[:0:1], s.firstSlots[1:1:2]
+		r.prefix, r.seek = s.firstBytes[:0:keyBytesHint], s.firstBytes[keyBytesHint:keyBytesHint]
+	}
+	s.opened = append(s.opened, r)
+	return r
+}
+
+// giveBack takes a reader back from a read that is over.
+func (s *Snapshot) giveBack(r *reader) {
+	if r.iter != nil && !s.closed {
+		s.idle = append(s.idle, r)
+	}
+}
+
+// probe finds the newest version at or before the snapshot's revision under
+// exactly this prefix, through the bloom filters. It is one read.
+func (r *reader) probe(prefix []byte) (value []byte, found bool) {
+	r.seek = appendSuffix(prefix, r.snap.revision)
+	if r.err != nil || !r.count() {
+		return nil, false
+	}
+	if !r.iter.SeekPrefixGE(r.seek) {
+		r.fail(r.iter.Error())
+		return nil, false
+	}
+	value, err := r.iter.ValueAndErr()
+	r.fail(err)
+	return value, r.err == nil
+}
+
+// begin goes to the first live key that begins with r.prefix, at or after from
+// where from is not empty. It returns that key without its revision.
+func (r *reader) begin(from []byte) (key []byte, ok bool) {
+	if r.err != nil || !r.count() {
+		return nil, false
+	}
+	switch {
+	case len(from) > 0:
+		r.seek = append(r.seek[:0], from...)
+	case r.prefix[len(r.prefix)-1] == 0:
+		r.seek = append(r.seek[:0], r.prefix...)
+	default: // part of a field: whatever continues it sorts after its end
+		r.seek = append(append(r.seek[:0], r.prefix...), 0)
+	}
+	r.iter.SeekGE(r.seek)
+	return r.settle(true)
+}
+
+// next goes to the next live key.
+func (r *reader) next() (key []byte, ok bool) {
+	if r.err != nil {
+		return nil, false
+	}
+	r.iter.NextPrefix()
+	return r.settle(false)
+}
+
+// settle moves forward to a version that decides, is live, and has r.prefix.
+// The first version at or before the snapshot's revision decides for its
+// prefix, and NextPrefix steps over the older ones. Paid says whether the key
+// that the iterator is at was counted with the seek that led there.
+func (r *reader) settle(paid bool) (key []byte, ok bool) {
+	for hops := 0; r.iter.Valid(); {
+		k := r.iter.Key()
+		if !bytes.HasPrefix(k, r.prefix) {
+			return nil, false
+		}
+		if !paid && !r.count() {
+			return nil, false
+		}
+		paid = false
+		n := splitKey(k)
+		if revisionOf(k[n:]) <= r.snap.revision {
+			value, err := r.iter.ValueAndErr()
+			if r.fail(err) {
+				return nil, false
+			}
+			if isLive(value) {
+				return k[:n], true
+			}
+			hops = 0
+			r.iter.NextPrefix()
+			continue
+		}
+		if hops++; hops < hopsMax {
+			r.iter.Next()
+			continue
+		}
+		if !r.count() {
+			return nil, false
+		}
+		hops, paid = 0, true
+		r.seek = appendSuffix(append(r.seek[:0], k[:n]...), r.snap.revision)
+		r.iter.SeekGE(r.seek)
+	}
+	r.fail(r.iter.Error())
+	return nil, false
+}
+
+func isLive(value []byte) bool { return len(value) > 0 && value[0] == stateLive }
+
+// count spends one read, and asks whoever bounds the snapshot whether to go on.
+func (r *reader) count() bool {
+	s := r.snap
+	s.reads++
+	if s.bound != nil && s.reads >= s.askAt {
+		s.askAt = s.reads + s.askEvery
+		if err := s.bound(s.reads); err != nil {
+			r.err = err
+			return false
+		}
+	}
+	return true
+}
+
+// fail keeps what the disk said; true where it said something.
+func (r *reader) fail(err error) bool {
+	if err != nil && r.err == nil {
+		r.err = unreadable(err)
+	}
+	return r.err != nil
+}
+
+// malformed is what a key that nobody here wrote is answered with.
+func (r *reader) malformed(key []byte) error {
+	return corrupt("key %v is not of the form that pemba writes", keyText(key))
+}

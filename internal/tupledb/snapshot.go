@@ -1,0 +1,224 @@
+package tupledb
+
+import (
+	"iter"
+
+	"github.com/cockroachdb/pebble/v2"
+
+	"github.com/pemba-io/pemba/internal/fault"
+	"github.com/pemba-io/pemba/internal/rel"
+)
+
+// A Snapshot reads one store as it was after one published revision, for as
+// long as it is open. It answers the same whatever is written meanwhile.
+//
+// One goroutine uses it; any number of snapshots are read at once. The
+// sequences it returns may be left early, and other reads of the same snapshot
+// may be made while ranging over one: each scan has an iterator of its own,
+// kept for the next scan when it ends. A sequence ends after yielding an error.
+//
+// Whoever opens a snapshot closes it: it holds files and memory, and the DB
+// waits for it.
+type Snapshot struct {
+	store    *Store
+	head     *head // what was published when it was opened
+	revision rel.Revision
+
+	view   *pebble.Iterator // what every reader sees; the first one's
+	opened []*reader
+	idle   []*reader
+	closed bool
+
+	// Most checks need one reader, and its room is part of the snapshot.
+	first      reader
+	firstSlots [2]*reader
+	firstBytes [2 * keyBytesHint]byte
+
+	reads           int
+	bound           func(reads int) error
+	askAt, askEvery int
+}
+
+// Snapshot reads at a revision of this store that was published.
+func (s *Store) Snapshot(r rel.Revision) (*Snapshot, error) {
+	h := s.head.Load()
+	if r > h.revision {
+		return nil, fault.Newf(fault.SnapshotMustNotBeOfTheFuture, "store %s is at revision %d, the snapshot at %d", s.name, h.revision, r).
+			Do("send a snapshot that this store has answered with")
+	}
+	return s.open(h, r)
+}
+
+// Newest reads at the newest published revision.
+func (s *Store) Newest() (*Snapshot, error) {
+	h := s.head.Load()
+	return s.open(h, h.revision)
+}
+
+// At reads at a snapshot as a client holds it.
+func (s *Store) At(token rel.Snapshot) (*Snapshot, error) {
+	if token.Incarnation != s.incarnation || token.Epoch != s.epoch {
+		return nil, fault.Newf(fault.SnapshotMustBeOfThisStore, "snapshot %s is not of store %s as it is now", token, s.name).
+			Do("it is another store's, or from before this store was restored or made anew; leave the snapshot out and go on with the one in the answer")
+	}
+	return s.Snapshot(token.Revision)
+}
+
+func (s *Store) open(h *head, r rel.Revision) (*Snapshot, error) {
+	if !s.db.use.enter() {
+		return nil, errShut()
+	}
+	return &Snapshot{store: s, head: h, revision: r}, nil
+}
+
+// Close ends the snapshot. A second Close does nothing.
+func (s *Snapshot) Close() {
+	if s.closed {
+		return
+	}
+	s.closed = true
+	for _, r := range s.opened {
+		_ = r.iter.Close() // an iterator's error was given to whoever read
+		r.iter = nil
+	}
+	s.opened, s.idle, s.view = nil, nil, nil
+	s.store.db.use.leave()
+}
+
+// Revision is the revision that the snapshot reads at.
+func (s *Snapshot) Revision() rel.Revision { return s.revision }
+
+// Token is the snapshot as a client holds it.
+func (s *Snapshot) Token() rel.Snapshot { return s.store.token(s.revision) }
+
+// Reads is what the snapshot has cost so far: one for a seek, and one for a
+// step that found a key.
+func (s *Snapshot) Reads() int { return s.reads }
+
+// Bound makes reads ask, every so many of them, whether to go on; the error
+// that ask returns ends the read. This is how budgets and deadlines reach a
+// scan that looks at much and yields little.
+func (s *Snapshot) Bound(every int, ask func(reads int) error) {
+	s.bound, s.askEvery = ask, max(every, 1)
+	s.askAt = s.reads + s.askEvery
+}
+
+// Has reports whether a tuple is there. It is one read, and reads no data where
+// a filter can say no.
+func (s *Snapshot) Has(t rel.Tuple) (bool, error) {
+	r := s.borrow()
+	defer s.giveBack(r)
+	value, found := r.probe(appendForward(r.seek[:0], s.store.number, t))
+	return found && isLive(value), r.err
+}
+
+// Object reads an object's tuples, at most limit of them, in key order: usersets
+// and wildcards first, then by relation and subject. The tuples are put into
+// buf's array from its start; whole says whether they are all.
+func (s *Snapshot) Object(o rel.Object, buf []rel.Tuple, limit int) (tuples []rel.Tuple, whole bool, err error) {
+	tuples = buf[:0]
+	r := s.borrow()
+	defer s.giveBack(r)
+	r.prefix = appendObject(r.prefix[:0], s.store.number, o)
+	for key, ok := r.begin(nil); ok; key, ok = r.next() {
+		if len(tuples) >= limit {
+			return tuples, false, nil
+		}
+		relation, subject, ok := parseRelationSubject(string(key[len(r.prefix):]))
+		if !ok {
+			return tuples, false, r.malformed(key)
+		}
+		tuples = append(tuples, rel.Tuple{Object: o, Relation: relation, Subject: subject})
+	}
+	return tuples, r.err == nil, r.err
+}
+
+// Usersets yields the usersets and wildcards that stand in a relation of an
+// object. It never reads the plain subjects beside them.
+func (s *Snapshot) Usersets(o rel.Object, relation rel.Name) iter.Seq2[rel.Subject, error] {
+	return s.subjects(o, classSets, relation)
+}
+
+// Subjects yields the plain subjects that stand in a relation of an object.
+func (s *Snapshot) Subjects(o rel.Object, relation rel.Name) iter.Seq2[rel.Subject, error] {
+	return s.subjects(o, classPlain, relation)
+}
+
+func (s *Snapshot) subjects(o rel.Object, c class, relation rel.Name) iter.Seq2[rel.Subject, error] {
+	return func(yield func(rel.Subject, error) bool) {
+		r := s.borrow()
+		defer s.giveBack(r)
+		r.prefix = appendRelation(r.prefix[:0], s.store.number, o, c, relation)
+		for key, ok := r.begin(nil); ok; key, ok = r.next() {
+			subject, ok := parseSubject(string(key[len(r.prefix):]))
+			if !ok {
+				yield(rel.Subject{}, r.malformed(key))
+				return
+			}
+			if !yield(subject, nil) {
+				return
+			}
+		}
+		if r.err != nil {
+			yield(rel.Subject{}, r.err)
+		}
+	}
+}
+
+// Objects yields the objects of a type on which a subject stands in a relation.
+func (s *Snapshot) Objects(subject rel.Subject, typ rel.ObjectType, relation rel.Name) iter.Seq2[rel.Object, error] {
+	return func(yield func(rel.Object, error) bool) {
+		r := s.borrow()
+		defer s.giveBack(r)
+		r.prefix = appendSubject(r.prefix[:0], s.store.number, subject)
+		r.prefix = appendField(r.prefix, typ)
+		r.prefix = appendField(r.prefix, relation)
+		for key, ok := r.begin(nil); ok; key, ok = r.next() {
+			id, rest, ok := nextField(string(key[len(r.prefix):]))
+			if !ok || rest != "" || id == "" {
+				yield(rel.Object{}, r.malformed(key))
+				return
+			}
+			if !yield(rel.Trusted(typ, id), nil) {
+				return
+			}
+		}
+		if r.err != nil {
+			yield(rel.Object{}, r.err)
+		}
+	}
+}
+
+// Stands reports whether an object stands in any tuple: as the object, as the
+// subject, or as what a userset is made of.
+func (s *Snapshot) Stands(o rel.Object) (bool, error) {
+	r := s.borrow()
+	defer s.giveBack(r)
+	r.prefix = appendObject(r.prefix[:0], s.store.number, o)
+	if _, ok := r.begin(nil); ok || r.err != nil {
+		return ok, r.err
+	}
+	r.prefix = appendKind(r.prefix[:0], s.store.number, kindReverse)
+	r.prefix = appendField(r.prefix, o.Type())
+	r.prefix = appendField(r.prefix, o.ID())
+	_, ok := r.begin(nil)
+	return ok, r.err
+}
+
+// Schema is the schema version in force; ok is false before the first one. The
+// newest version costs no read.
+func (s *Snapshot) Schema() (v SchemaVersion, ok bool, err error) {
+	if newest := s.head.schema; newest == nil {
+		return SchemaVersion{}, false, nil
+	} else if newest.Revision <= s.revision {
+		return *newest, true, nil
+	}
+	r := s.borrow()
+	defer s.giveBack(r)
+	value, found := r.probe(appendSchemaPrefix(r.seek[:0], s.store.number))
+	if r.err != nil || !found {
+		return SchemaVersion{}, false, r.err
+	}
+	v, err = decodeSchema(value, r.revisionHere())
+	return v, err == nil, err
+}

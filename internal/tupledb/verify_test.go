@@ -1,0 +1,267 @@
+package tupledb
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"github.com/pemba-io/pemba/internal/fault"
+	"github.com/pemba-io/pemba/internal/rel"
+)
+
+// A patient is a small store, to be damaged behind its back:
+//
+//	1  puts ana and the team, and brings schema 1
+//	2  deletes ana, puts bob
+//	3  puts ana again
+type patient struct {
+	t              *testing.T
+	store          *Store
+	ana, bob, team rel.Tuple
+}
+
+func newPatient(t *testing.T, disk vfs.FS) *patient {
+	p := &patient{
+		t: t, store: opened(t, onMem(disk)),
+		ana:  tuple(t, "doc:p1#viewer@user:ana"),
+		bob:  tuple(t, "doc:p1#viewer@user:bob"),
+		team: tuple(t, "doc:p1#viewer@team:core#member"),
+	}
+	write(t, p.store, Commit{Put: []rel.Tuple{p.ana, p.team}, Schema: &SchemaVersion{Number: 1, Text: "definition doc {}"}, Cause: CauseSchema})
+	write(t, p.store, Commit{Put: []rel.Tuple{p.bob}, Delete: []rel.Tuple{p.ana}})
+	write(t, p.store, Commit{Put: []rel.Tuple{p.ana}})
+	return p
+}
+
+func (p *patient) set(key, value []byte) {
+	if err := p.store.db.pebble.Set(key, value, pebble.Sync); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+func (p *patient) remove(key []byte) {
+	if err := p.store.db.pebble.Delete(key, pebble.Sync); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+func (p *patient) forward(t rel.Tuple, r rel.Revision) []byte {
+	return appendSuffix(appendForward(nil, p.store.number, t), r)
+}
+
+func (p *patient) reverse(t rel.Tuple, r rel.Revision) []byte {
+	return appendSuffix(appendReverse(nil, p.store.number, t), r)
+}
+
+func (p *patient) change(r rel.Revision) []byte { return appendChangeKey(nil, p.store.number, r) }
+
+// relog writes another entry for a revision.
+func (p *patient) relog(r rel.Revision, at time.Time, c Commit) {
+	p.set(p.change(r), appendChange(nil, &c, at.UnixMicro()))
+}
+
+// A store in which one thing is out of order is found to be so, whatever it is;
+// damage at the head keeps the store from being opened.
+func TestDamageIsFound(t *testing.T) {
+	live, tombstone := []byte{stateLive}, []byte{stateTombstone}
+	for _, c := range []struct {
+		name   string
+		damage func(*patient)
+		says   string
+		opens  bool // the damage is too old for opening to see
+	}{
+		{"nothing", func(*patient) {}, "", true},
+		{"a forward version is gone", func(p *patient) { p.remove(p.forward(p.team, 1)) }, "no forward index", true},
+		{"a reverse version is gone", func(p *patient) { p.remove(p.reverse(p.team, 1)) }, "no reverse index", true},
+		{"a tombstone is gone", func(p *patient) { p.remove(p.forward(p.ana, 2)) }, "no forward index", true},
+		{"both of the newest are gone", func(p *patient) { p.remove(p.forward(p.ana, 3)); p.remove(p.reverse(p.ana, 3)) }, "no forward index", false},
+		{"the newest reverse is gone", func(p *patient) { p.remove(p.reverse(p.ana, 3)) }, "no reverse index", false},
+		{"a forward version came from nowhere", func(p *patient) { p.set(p.forward(p.bob, 1), live) }, "does not change", true},
+		{"a reverse version came from nowhere", func(p *patient) { p.set(p.reverse(tuple(p.t, "doc:p9#viewer@user:ana"), 3), live) }, "changes of tuples", true},
+		{"a state is turned round", func(p *patient) { p.set(p.forward(p.bob, 2), tombstone) }, "disagree", true},
+		{"the newest state is turned round", func(p *patient) { p.set(p.reverse(p.ana, 3), tombstone) }, "disagree", false},
+		{"a state is unreadable", func(p *patient) { p.set(p.reverse(p.bob, 2), []byte{7}) }, "no readable state", true},
+		{"a history begins with a tombstone", func(p *patient) {
+			gone := tuple(p.t, "doc:p1#viewer@user:cyd")
+			p.set(p.forward(gone, 1), tombstone)
+			p.set(p.reverse(gone, 1), tombstone)
+		}, "begins with a tombstone", true},
+		{"a key is no tuple", func(p *patient) {
+			p.set(appendSuffix(append(appendKind(nil, p.store.number, kindForward), "doc\x00"...), 1), live)
+		}, "not of the form", true},
+		{"an old change is gone", func(p *patient) { p.remove(p.change(1)) }, "revision 2 where 1 belongs", true},
+		{"the change before the newest is gone", func(p *patient) { p.remove(p.change(2)) }, "revision 3 where 2 belongs", false},
+		{"a change is unreadable", func(p *patient) { p.set(p.change(1), []byte("noise")) }, "not of the form", true},
+		{"the newest change is unreadable", func(p *patient) { p.set(p.change(3), nil) }, "not of the form", false},
+		{"the log names another tuple", func(p *patient) {
+			p.relog(2, p.store.HeadTime().Add(-time.Microsecond), Commit{Put: []rel.Tuple{tuple(p.t, "doc:p1#viewer@user:cyd")}, Delete: []rel.Tuple{p.ana}})
+		}, "no forward index", true},
+		{"the log forgets a tuple", func(p *patient) {
+			p.relog(2, p.store.HeadTime().Add(-time.Microsecond), Commit{Put: []rel.Tuple{p.bob}})
+		}, "changes of tuples", true},
+		{"time stands still", func(p *patient) {
+			p.relog(3, p.store.HeadTime().Add(-time.Hour), Commit{Put: []rel.Tuple{p.ana}})
+		}, "not after the one before it", false},
+		{"a schema is gone", func(p *patient) { p.remove(appendSuffix(appendSchemaPrefix(nil, p.store.number), 1)) }, "no schema version", true},
+		{"a schema is unreadable", func(p *patient) { p.set(appendSuffix(appendSchemaPrefix(nil, p.store.number), 1), nil) }, "schema of revision 1", false},
+		{"a schema came from nowhere", func(p *patient) {
+			p.set(appendSuffix(appendSchemaPrefix(nil, p.store.number), 2), encodeSchema(SchemaVersion{Number: 2}))
+		}, "schema versions", true},
+		{"the store's record is gone", func(p *patient) { p.remove(appendMetaKey(nil, "store", "default")) }, "", false},
+		{"the store's record is unreadable", func(p *patient) { p.set(appendMetaKey(nil, "store", "default"), []byte("x")) }, "", false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			disk := vfs.NewMem()
+			p := newPatient(t, disk)
+			c.damage(p)
+			report, err := p.store.Verify(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			problems := strings.Join(report.Problems, "\n")
+			if report.InOrder() != (c.says == "") || !strings.Contains(problems, c.says) {
+				t.Errorf("found\n%s\nwant %q among it", problems, c.says)
+			}
+			if err := p.store.db.Close(); err != nil {
+				t.Fatal(err)
+			}
+			db, err := Open(onMem(disk))
+			if c.opens && err != nil {
+				t.Errorf("not opened: %v", err)
+			} else if !c.opens {
+				wantFault(t, "Open", err, fault.DataMustBeReadable)
+			}
+			if err == nil {
+				err = db.Close()
+			}
+			if c.opens && err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+func TestReportListsSomeProblemsAndCountsTheRest(t *testing.T) {
+	s := opened(t, Config{})
+	all := everyTuple()[:problemsMax+7]
+	write(t, s, Commit{Put: all})
+	for _, u := range all {
+		if err := s.db.pebble.Delete(appendSuffix(appendReverse(nil, s.number, u), 1), pebble.NoSync); err != nil {
+			t.Fatal(err)
+		}
+	}
+	report, err := s.Verify(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(report.Problems) != problemsMax || report.More != 7+2 { // and two counts that differ
+		t.Errorf("%d problems and %d more", len(report.Problems), report.More)
+	}
+}
+
+func TestVerificationEndsWithItsCaller(t *testing.T) {
+	s := opened(t, Config{})
+	write(t, s, Commit{Put: everyTuple()})
+	ctx, leave := context.WithCancel(t.Context())
+	leave()
+	_, err := s.Verify(ctx)
+	wantFault(t, "Verify", err, fault.CallerMustStay)
+}
+
+// A damaged log is an error of whoever reads it, at the place of the damage.
+func TestChangesEndAtDamage(t *testing.T) {
+	for name, damage := range map[string]func(*patient){
+		"a change is gone":          func(p *patient) { p.remove(p.change(2)) },
+		"a change is noise":         func(p *patient) { p.set(p.change(2), []byte{changeForm, 9}) },
+		"the newest change is gone": func(p *patient) { p.remove(p.change(3)) },
+	} {
+		p := newPatient(t, vfs.NewMem())
+		damage(p)
+		var last error
+		for _, err := range p.store.Changes(1) {
+			if last != nil {
+				t.Errorf("%s: the log goes on after %v", name, last)
+			}
+			last = err
+		}
+		wantFault(t, name, last, fault.DataMustBeReadable)
+	}
+}
+
+// FuzzDecodeChange: a change is read back as it was written, and what nobody
+// wrote is refused without a panic and without asking for memory.
+func FuzzDecodeChange(f *testing.F) {
+	c := Commit{
+		Put:      []rel.Tuple{tuple(f, "doc:p1#viewer@user:ana"), tuple(f, "a/b:x#r@team:core#member")},
+		Delete:   []rel.Tuple{tuple(f, "doc:p1#viewer@user:*")},
+		Schema:   &SchemaVersion{Number: 300},
+		Metadata: []byte("why\x00"),
+		Cause:    CauseSchema,
+	}
+	f.Add(appendChange(nil, &c, time.Date(2026, 1, 2, 3, 4, 5, 6000, time.UTC).UnixMicro()))
+	f.Add(appendChange(nil, &Commit{}, -5))
+	f.Add([]byte{changeForm, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0x0f, 0})
+	f.Fuzz(func(t *testing.T, b []byte) {
+		got, ok := decodeChange(b)
+		if !ok {
+			return
+		}
+		again := Commit{Put: got.Put, Delete: got.Delete, Metadata: got.Metadata, Cause: got.Cause}
+		if got.Schema != 0 {
+			again.Schema = &SchemaVersion{Number: got.Schema}
+		}
+		twice, ok := decodeChange(appendChange(nil, &again, got.Time.UnixMicro()))
+		if !ok || !sameChange(got, twice) {
+			t.Fatalf("%+v became %+v, %t", got, twice, ok)
+		}
+	})
+}
+
+func sameChange(a, b Change) bool {
+	if len(a.Put) != len(b.Put) || len(a.Delete) != len(b.Delete) {
+		return false
+	}
+	for i := range a.Put {
+		if a.Put[i] != b.Put[i] {
+			return false
+		}
+	}
+	for i := range a.Delete {
+		if a.Delete[i] != b.Delete[i] {
+			return false
+		}
+	}
+	return a.Time.Equal(b.Time) && a.Cause == b.Cause && a.Schema == b.Schema && string(a.Metadata) == string(b.Metadata)
+}
+
+// The stored form of a change, byte for byte: a change here is a change of the
+// format version.
+func TestChangesAreStoredAsWritten(t *testing.T) {
+	c := Commit{
+		Put:      []rel.Tuple{tuple(t, "doc:p1#viewer@user:ana")},
+		Delete:   []rel.Tuple{tuple(t, "doc:p1#viewer@team:core#member")},
+		Schema:   &SchemaVersion{Number: 2},
+		Metadata: []byte("why"),
+		Cause:    CauseSchema,
+	}
+	got := appendChange(nil, &c, 1_000_000)
+	want := "\x01\x01\x80\x89\x7a\x02\x03why\x01\x01" +
+		"doc\x00p1\x00viewer\x00user\x00ana\x00\x00" + "doc\x00p1\x00viewer\x00team\x00core\x00member\x00"
+	if string(got) != want {
+		t.Errorf("\n got %q\nwant %q", got, want)
+	}
+	if got := string(encodeSchema(SchemaVersion{Number: 300, Text: "use roles"})); got != "\xac\x02use roles" {
+		t.Errorf("a schema is stored as %q", got)
+	}
+	record := storeRecord{number: 1, incarnation: 0x1234567890, epoch: 3, createdMicros: 1_000_000}
+	if got := string(record.encode()); got != "\x01\x01\x90\xf1\xd9\xa2\xa3\x02\x03\x80\x89\x7a" {
+		t.Errorf("a store is stored as %q", got)
+	}
+	if again, ok := decodeStoreRecord(record.encode()); !ok || again != record {
+		t.Errorf("the store's record became %+v, %t", again, ok)
+	}
+}
