@@ -88,6 +88,8 @@ func (f Filter) Check() error {
 		return fault.New(fault.FilterMustBeReadable, "the filter has an object id and an id prefix").Do("leave one of them out")
 	case f.SubjectID != "" && f.SubjectType == "":
 		return fault.New(fault.FilterMustBeReadable, "the filter has a subject id without a subject type").Do("name the type of the subject")
+	case f.SubjectRelation != nil && *f.SubjectRelation != "" && f.SubjectType == "":
+		return fault.New(fault.FilterMustBeReadable, "the filter has a subject relation without a subject type").Do("name the type of the subject")
 	case f.SubjectID == wildcardID && f.SubjectRelation != nil && *f.SubjectRelation != "":
 		return fault.New(fault.FilterMustBeReadable, "the filter asks for a wildcard with a relation").Do("leave the subject relation out")
 	}

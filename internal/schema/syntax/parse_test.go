@@ -302,6 +302,33 @@ func TestLimits(t *testing.T) {
 	}
 }
 
+func TestTextThatIsNotUTF8(t *testing.T) {
+	for _, c := range []struct {
+		name, text string
+		line       int
+		column     int
+	}{
+		{"in a name", "definition us\xffer {}", 1, 14},
+		{"in a comment", "\n/* ẞ \xff\xff */ definition user {}", 2, 6},
+		{"in a line comment", "definition user {} // \xe1\xba", 1, 23},
+		{"in a path", "use import\nimport 'ẞ\xff'", 2, 10},
+		{"in a caveat", "caveat c() {\n\n  'ẞ' == '\xff'\n}", 3, 11},
+		{"in a caveat's comment", "caveat c() {\n  true // \xff\n}", 2, 11},
+		{"a surrogate", "// \xed\xa0\x80", 1, 4},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			_, faults := Parse(c.text)
+			if len(faults) != 1 {
+				t.Fatalf("faults %v, want one", faults)
+			}
+			f := faults[0]
+			if f.Line != c.line || f.Column != c.column || !strings.Contains(f.Summary, "not UTF-8") {
+				t.Errorf("%s; want the place %d:%d", f.Sentence(), c.line, c.column)
+			}
+		})
+	}
+}
+
 func TestFaultsAreReportedUpToAMaximum(t *testing.T) {
 	text := func(n int) string { return "partial a {\n" + strings.Repeat("relation b\n", n) + "}" }
 	for _, c := range []struct{ lines, want int }{{1, 2}, {faultsMax - 1, faultsMax}, {faultsMax, faultsMax}, {2 * faultsMax, faultsMax}} {

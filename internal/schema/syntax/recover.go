@@ -1,6 +1,6 @@
 package syntax
 
-// Where a statement ends, and how to find the next one after an error.
+// This file says where a statement ends, and finds the next one after an error.
 
 // endsHere reports whether a line's end before the current token ended the
 // statement. It did not in parentheses, after an operator, and before a token

@@ -17,8 +17,7 @@ func (s *scanner) cel() (t token, longString bool) {
 		// A brace or three quotes without an end swallowed the rest of the schema.
 		// From now on they end earlier: to go to the end of the text once for
 		// each of them would be quadratic.
-		at := start.at
-		*s = scanner{text: s.text, at: at, lineEnds: true, shortStrings: inString}
+		s.at, s.lineEnds, s.shortStrings = start.at, true, inString
 	}
 	inside := s.text[start.at.Offset:s.at.Offset]
 	s.at = start.at
