@@ -1,0 +1,254 @@
+package engine
+
+import (
+	"slices"
+
+	"github.com/pemba-io/pemba/internal/rel"
+	"github.com/pemba-io/pemba/internal/schema"
+)
+
+// Bounds on a reason: an explanation is read by a person.
+const (
+	reasonDepthMax = 64
+	reasonNodesMax = 1000
+)
+
+// A Reason says why a name holds on an object, as a tree of facts that each
+// follow from those below. What is denied has no reason yet: only its result.
+type Reason struct {
+	Object  rel.Object
+	Name    string // a name, or an arrow as it is written
+	Result  Result
+	Step    Step
+	Tuple   rel.Tuple // StepTuple: the stored tuple that was used
+	Because []*Reason
+	Cut     bool // there is more below than was kept
+}
+
+// A Step says how a reason follows from those below it.
+type Step uint8
+
+const (
+	StepNone      Step = iota // nothing holds
+	StepTuple                 // Tuple is stored; its subject is the principal, or holds by what is below
+	StepItself                // the principal presents this userset
+	StepAnyOf                 // one of several holds
+	StepAllOf                 // all of several hold
+	StepMinus                 // the one below holds, and what would take it away does not
+	StepRoleBelow             // a higher role holds
+	StepInherited             // the same role holds on an object that this one inherits from
+)
+
+// Path is the tuples of a reason that is a single path, from the object asked
+// for to the principal; where it branches, of all branches in order.
+func (r *Reason) Path() []rel.Tuple {
+	var path []rel.Tuple
+	var walk func(*Reason)
+	walk = func(r *Reason) {
+		if r.Step == StepTuple || r.Step == StepInherited {
+			path = append(path, r.Tuple)
+		}
+		for _, b := range r.Because {
+			walk(b)
+		}
+	}
+	if r != nil {
+		walk(r)
+	}
+	return path
+}
+
+type causeKind uint8
+
+const (
+	byExpression causeKind = iota // the pair's expression says so
+	byTuple                       // a tuple on the pair's object
+	byItself                      // the principal presents this userset
+)
+
+// A cause is why a pair was raised. at orders raises: what a raise relied on was
+// raised before it, and so no reason leads back to itself.
+type cause struct {
+	kind    causeKind
+	at      int
+	subject rel.Subject // byTuple
+	from    pair        // byTuple: what holds on the subject; zero where it is the principal
+}
+
+// remember keeps why a slot came to hold what it holds now: the last raise made
+// it hold most.
+func (n *node) remember(s schema.Slot, why cause) {
+	if n.causes == nil {
+		n.causes = make(map[schema.Slot]cause)
+	}
+	n.causes[s] = why
+}
+
+// explainer builds one tree.
+type explainer struct {
+	walk  *Walk
+	nodes int
+}
+
+func (w *Walk) reason(n *node, s schema.Slot) *Reason {
+	e := explainer{walk: w}
+	return e.pair(pair{n, s}, 0)
+}
+
+// reasonOfAccess is the reason of the effective role, or, where there is none, of
+// each permission.
+func (w *Walk) reasonOfAccess(n *node, access Access, top schema.Slot) *Reason {
+	if access.Role != "" {
+		return w.reason(n, top)
+	}
+	all := &Reason{Object: n.object, Step: StepAllOf}
+	e := explainer{walk: w}
+	for _, name := range access.Permissions {
+		all.Result = Granted
+		e.below(all, pair{n, n.definition.Name(name).Slot}, 0)
+	}
+	if all.Result == Denied {
+		all.Step = StepNone
+	}
+	return all
+}
+
+func (e *explainer) pair(p pair, depth int) *Reason {
+	plan := p.plan()
+	r := &Reason{Object: p.node.object, Name: plan.Label, Result: p.node.held.Of(p.slot)}
+	if r.Result == Denied {
+		return r
+	}
+	why := p.node.causes[p.slot]
+	switch why.kind {
+	case byItself:
+		r.Step = StepItself
+	case byTuple:
+		r.Step = StepTuple
+		if plan.Step == schema.StepInherit {
+			r.Step = StepInherited
+		}
+		r.Tuple = rel.Tuple{Object: p.node.object, Relation: plan.Relation.Name, Subject: why.subject}
+		if why.from.node != nil {
+			e.below(r, why.from, depth)
+		}
+	case byExpression:
+		e.expression(r, p, plan, why, depth)
+	}
+	return r
+}
+
+// below adds what a reason follows from, or marks that there is more than is kept.
+func (e *explainer) below(r *Reason, p pair, depth int) {
+	if e.nodes++; depth >= reasonDepthMax || e.nodes > reasonNodesMax {
+		r.Cut = true
+		return
+	}
+	r.Because = append(r.Because, e.pair(p, depth+1))
+}
+
+// expression explains a computed pair by the operands that held before it.
+func (e *explainer) expression(r *Reason, p pair, plan *schema.SlotPlan, why cause, depth int) {
+	operands, minus := e.operands(p.node, plan.Expr, why.at)
+	switch {
+	case minus:
+		r.Step = StepMinus
+	case len(operands) > 1:
+		r.Step = StepAllOf
+	default:
+		r.Step = StepAnyOf
+	}
+	for _, s := range operands {
+		if plan.Step == schema.StepRole && len(operands) == 1 && p.node.definition.IsRole(s) {
+			r.Step = StepRoleBelow
+		}
+		e.below(r, pair{p.node, s}, depth)
+	}
+	// A role that is held by its own stored part is that tuple, not a choice.
+	if r.Step == StepAnyOf && len(r.Because) == 1 && r.Because[0].Name == r.Name {
+		*r = *r.Because[0]
+	}
+}
+
+// operands are the slots that together made an expression hold at a moment: of a
+// union the side that held first, of an intersection both, of an exclusion the
+// left; minus says that one was crossed.
+func (e *explainer) operands(n *node, x *schema.Expr, before int) (slots []schema.Slot, minus bool) {
+	switch x.Op {
+	case schema.OpSlot:
+		return []schema.Slot{x.Slot}, false
+	case schema.OpUnion:
+		left, right := e.since(n, x.Left), e.since(n, x.Right)
+		if left != 0 && left < before && (right == 0 || left <= right) {
+			return e.operands(n, x.Left, before)
+		}
+		return e.operands(n, x.Right, before)
+	case schema.OpIntersection:
+		left, minusLeft := e.operands(n, x.Left, before)
+		right, minusRight := e.operands(n, x.Right, before)
+		for _, s := range right {
+			if !slices.Contains(left, s) {
+				left = append(left, s)
+			}
+		}
+		return left, minusLeft || minusRight
+	case schema.OpExclusion:
+		slots, _ = e.operands(n, x.Left, before)
+		return slots, true
+	default:
+		return nil, false
+	}
+}
+
+// since is when an expression came to hold, 0 where it does not.
+func (e *explainer) since(n *node, x *schema.Expr) int {
+	switch x.Op {
+	case schema.OpSlot:
+		if n.held.Of(x.Slot) == Denied {
+			return 0
+		}
+		return n.causes[x.Slot].at
+	case schema.OpUnion:
+		left, right := e.since(n, x.Left), e.since(n, x.Right)
+		if left == 0 || right == 0 {
+			return max(left, right)
+		}
+		return min(left, right)
+	case schema.OpIntersection:
+		left, right := e.since(n, x.Left), e.since(n, x.Right)
+		if left == 0 || right == 0 {
+			return 0
+		}
+		return max(left, right)
+	case schema.OpExclusion:
+		return e.excluded(n, x)
+	default:
+		return 0
+	}
+}
+
+// excluded is when an exclusion came to hold: with its left side, unless the
+// right side, which was finished by then, takes it away.
+func (e *explainer) excluded(n *node, x *schema.Expr) int {
+	left := e.since(n, x.Left)
+	if left == 0 || value(n, x.Right) == Granted {
+		return 0
+	}
+	return left
+}
+
+// value is what an expression holds on what is known now, asking for nothing.
+func value(n *node, x *schema.Expr) Result {
+	switch x.Op {
+	case schema.OpSlot:
+		return n.held.Of(x.Slot)
+	case schema.OpUnion:
+		return max(value(n, x.Left), value(n, x.Right))
+	case schema.OpIntersection:
+		return min(value(n, x.Left), value(n, x.Right))
+	case schema.OpExclusion:
+		return value(n, x.Left).Minus(value(n, x.Right))
+	default:
+		return Denied
+	}
+}
