@@ -1,0 +1,321 @@
+package admission_test
+
+import (
+	"context"
+	"iter"
+	"strings"
+	"testing"
+
+	"github.com/pemba-io/pemba/internal/admission"
+	"github.com/pemba-io/pemba/internal/fault"
+	"github.com/pemba-io/pemba/internal/rel"
+	"github.com/pemba-io/pemba/internal/schema"
+	"github.com/pemba-io/pemba/internal/tupledb"
+)
+
+const office = `
+use roles
+definition user {}
+definition team { relation member: user | team#member [0..3] }
+definition workspace {
+  roles one per subject { guest: user; member: user | team#member; admin: user [1..2] }
+}
+definition custom_role {
+  relation workspace: workspace [1]
+  relation holder: user one per subject with workspace
+}
+definition item {
+  relation workspace: workspace [1]
+  relation insider: user | user:*
+  relation assignee: user [0..2] of insider
+  permission view = insider + workspace->member
+}`
+
+const base = `
+workspace:w#admin@user:ana
+workspace:w#member@user:bob
+custom_role:c#workspace@workspace:w
+custom_role:c#holder@user:cid
+item:i#workspace@workspace:w
+item:i#insider@user:bob
+item:i#assignee@user:bob`
+
+func TestReasonsOfRefusal(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		updates string
+		code    fault.Code
+		tuple   string // what the refusal names
+	}{
+		{"an unknown type", "create itm:i#insider@user:x", fault.NotInSchema, "itm:i#insider@user:x"},
+		{"an unknown relation", "touch item:i#insidr@user:x", fault.NotInSchema, ""},
+		{"a permission", "touch item:i#view@user:x", fault.NotInSchema, ""},
+		{"a subject form that is not allowed", "touch item:i#assignee@user:*", fault.NotInSchema, ""},
+		{"a userset of the wrong relation", "touch workspace:w#member@team:t#lead", fault.NotInSchema, ""},
+		{"deleting what cannot be there", "delete item:i#nope@user:x", fault.NotInSchema, ""},
+		{"creating what is there", "create workspace:w#member@user:bob", fault.AlreadyExistsCreate, "workspace:w#member@user:bob"},
+		{"creating twice in one write", "create item:i#insider@user:x; create item:i#insider@user:x", fault.AlreadyExistsCreate, ""},
+		{"a second role", "touch workspace:w#guest@user:bob", fault.OneRolePerSubject, "workspace:w#guest@user:bob"},
+		{"two new roles in one write", "touch workspace:w#guest@user:x; touch workspace:w#member@user:x", fault.OneRolePerSubject, ""},
+		{"a role beside a custom role", "touch workspace:w#guest@user:cid", fault.OneRolePerSubject, ""},
+		{"a custom role beside a role", "touch custom_role:c#holder@user:bob", fault.OneRolePerSubject, ""},
+		{"a second custom role", "touch custom_role:d#workspace@workspace:w; touch custom_role:d#holder@user:cid", fault.OneRolePerSubject, ""},
+		{"three admins", "touch workspace:w#admin@user:x; touch workspace:w#admin@user:y", fault.UpperBoundMustHold, ""},
+		{"the last admin", "delete workspace:w#admin@user:ana", fault.LowerBoundMustHold, ""},
+		{"an item without a workspace", "touch item:j#insider@user:x", fault.LowerBoundMustHold, ""},
+		{"an item in a workspace that has no admin", "touch item:j#workspace@workspace:none", fault.LowerBoundMustHold, ""},
+		{"an item in two workspaces", "touch workspace:v#admin@user:ana; touch item:i#workspace@workspace:v", fault.UpperBoundMustHold, ""},
+		{"an assignee from outside", "touch item:i#assignee@user:x", fault.SubjectMustBeIn, "item:i#assignee@user:x"},
+		{"an insider who is assigned leaves", "delete item:i#insider@user:bob", fault.SubjectMustBeIn, "item:i#assignee@user:bob"},
+		// The first reason in the language's order wins.
+		{"not in the schema before all", "delete workspace:w#admin@user:ana; touch itm:x#y@user:z", fault.NotInSchema, ""},
+		{"one role before the bounds", "delete workspace:w#admin@user:ana; touch workspace:w#guest@user:bob", fault.OneRolePerSubject, ""},
+		{"upper before lower bounds", "touch workspace:w#admin@user:x; touch workspace:w#admin@user:y; touch item:j#insider@user:x", fault.UpperBoundMustHold, ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			_, err := admit(t, base, c.updates)
+			f := fault.Of(err)
+			if f == nil || f.Code != c.code {
+				t.Fatalf("%s: %v, want %v", c.updates, err, c.code)
+			}
+			if f.Remedy == "" {
+				t.Errorf("%q says nothing to do", f.Summary)
+			}
+			if c.tuple != "" && !strings.Contains(f.Summary, c.tuple) && f.Details["tuple"] != c.tuple {
+				t.Errorf("%q (%v) does not name %s", f.Summary, f.Details, c.tuple)
+			}
+		})
+	}
+}
+
+func TestNetChanges(t *testing.T) {
+	for _, c := range []struct{ name, updates, want string }{
+		{"a touch of what is there", "touch workspace:w#member@user:bob", ""},
+		{"a delete of what is not there", "delete workspace:w#member@user:zoe", ""},
+		{"there and back", "create item:i#insider@user:x; delete item:i#insider@user:x", ""},
+		{"away and back", "delete item:i#insider@user:bob; create item:i#insider@user:bob", ""},
+		{"back and forth and back", "delete item:i#insider@user:bob; touch item:i#insider@user:bob; delete item:i#insider@user:bob; delete item:i#assignee@user:bob",
+			"delete item:i#assignee@user:bob; delete item:i#insider@user:bob"},
+		{"another role in the same write", "delete workspace:w#member@user:bob; create workspace:w#guest@user:bob",
+			"create workspace:w#guest@user:bob; delete workspace:w#member@user:bob"},
+		{"another role, the new one first", "create workspace:w#guest@user:bob; delete workspace:w#member@user:bob",
+			"create workspace:w#guest@user:bob; delete workspace:w#member@user:bob"},
+		{"the last admin is followed by another", "delete workspace:w#admin@user:ana; create workspace:w#admin@user:zoe",
+			"delete workspace:w#admin@user:ana; create workspace:w#admin@user:zoe"},
+		{"from a custom role to a role", "delete custom_role:c#holder@user:cid; touch workspace:w#guest@user:cid",
+			"delete custom_role:c#holder@user:cid; create workspace:w#guest@user:cid"},
+		{"a whole item goes", "delete item:i#workspace@workspace:w; delete item:i#insider@user:bob; delete item:i#assignee@user:bob",
+			"delete item:i#assignee@user:bob; delete item:i#insider@user:bob; delete item:i#workspace@workspace:w"},
+		{"one team of three", "touch team:t#member@user:a; touch team:t#member@user:b; touch team:t#member@team:u#member",
+			"create team:t#member@team:u#member; create team:t#member@user:a; create team:t#member@user:b"},
+		{"the same subject in two workspaces", "touch workspace:v#admin@user:bob", "create workspace:v#admin@user:bob"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			d, err := admit(t, base, c.updates)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got []string
+			for _, change := range d.Changes() {
+				got = append(got, change.String())
+			}
+			want := strings.Split(c.want, "; ")
+			if c.want == "" {
+				want = nil
+			}
+			if len(got) != len(want) {
+				t.Fatalf("changes %v, want %v", got, want)
+			}
+			for _, w := range want {
+				if !strings.Contains(strings.Join(got, "; "), w) {
+					t.Errorf("changes %v lack %s", got, w)
+				}
+			}
+		})
+	}
+}
+
+func TestAllViolationsOfTheFirstReasonAreListed(t *testing.T) {
+	_, err := admit(t, base, "touch a:b#c@user:x; touch workspace:w#guest@user:bob; touch item:i#nope@user:y")
+	if all := fault.Of(err).All(); len(all) != 2 || all[0].Code != fault.NotInSchema || all[1].Code != fault.NotInSchema {
+		t.Errorf("violations are %v", all)
+	}
+	if f := fault.Of(err); f.Field != "updates[0].touch" || f.Others[0].Field != "updates[2].touch" {
+		t.Errorf("fields are %q and %q", f.Field, f.Others[0].Field)
+	}
+}
+
+func TestALinkBringsItsHoldersAlong(t *testing.T) {
+	stored := strings.ReplaceAll(base, "custom_role:c#workspace@workspace:w\n", "custom_role:c#workspace@workspace:v\nworkspace:v#admin@user:ana\n")
+	stored += "\nworkspace:w#guest@user:cid"
+	_, err := admit(t, stored, "delete custom_role:c#workspace@workspace:v; touch custom_role:c#workspace@workspace:w")
+	if !fault.Is(err, fault.OneRolePerSubject) {
+		t.Errorf("moving a custom role to where its holder has a role: %v", err)
+	}
+}
+
+func TestPreconditionsAreJudgedOnTheStateBefore(t *testing.T) {
+	filter := func(text string) rel.Filter {
+		f, err := rel.ParseFilter(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return f
+	}
+	ana, err := rel.ParsePrincipal("user:ana")
+	if err != nil {
+		t.Fatal(err)
+	}
+	item, _ := rel.ParseObject("item:i")
+	for _, c := range []struct {
+		name string
+		p    rel.Precondition
+		code fault.Code
+	}{
+		{"must, and is", rel.Precondition{Kind: rel.Must, Filter: filter("item:i#insider@user:bob")}, 0},
+		{"must, and is only after the write", rel.Precondition{Kind: rel.Must, Filter: filter("item:i#insider@user:new")}, fault.PreconditionMustHold},
+		{"must not, and is not", rel.Precondition{Kind: rel.MustNot, Filter: filter("item:i#insider@user:new")}, 0},
+		{"must not, and is", rel.Precondition{Kind: rel.MustNot, Filter: filter("item:i#insider")}, fault.PreconditionMustHold},
+		{"a misspelt filter is no precondition", rel.Precondition{Kind: rel.MustNot, Filter: filter("itm:i")}, fault.TypeMustExist},
+		{"holds, and does", rel.Precondition{Kind: rel.Holds, Object: item, Name: "yes", Principal: ana}, 0},
+		{"holds, and does not", rel.Precondition{Kind: rel.Holds, Object: item, Name: "no", Principal: ana}, fault.PreconditionMustHold},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			_, err := admitWith(t, base, "touch item:i#insider@user:new", c.p)
+			if c.code == 0 && err != nil || c.code != 0 && !fault.Is(err, c.code) {
+				t.Errorf("%v, want %v", err, c.code)
+			}
+		})
+	}
+}
+
+func TestDataIsJudgedByANewSchema(t *testing.T) {
+	for _, c := range []struct {
+		name, from, to string
+		code           fault.Code
+		count          int
+	}{
+		{"nothing changes", "", "", 0, 0},
+		{"a type goes that is used", "definition item {", "definition thing {", fault.NotInSchema, 3},
+		{"a relation goes that is used", "relation insider:", "relation outsider:", fault.NotInSchema, 2},
+		{"a subject form goes that is used", "member: user | team#member [0..3]", "member: team#member [0..3]", 0, 0},
+		{"a lower bound that is not met", "roles one per subject { guest: user; member: user", "roles one per subject { guest: user [1]; member: user", fault.LowerBoundMustHold, 1},
+		{"a lower bound on what stands only as a subject", "definition user {}", "definition user { relation boss: user [1] }", fault.LowerBoundMustHold, 3},
+		{"an upper bound that is not met", "relation insider: user | user:*", "relation insider: user | user:* [0..1]", fault.UpperBoundMustHold, 1},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			text := strings.Replace(office, c.from, c.to, 1)
+			if c.name == "a relation goes that is used" {
+				text = strings.ReplaceAll(office, "insider", "outsider")
+			}
+			extra := "\nitem:i#insider@user:zoe"
+			err := admission.FitData(context.Background(), compile(t, text), reader(t, base+extra))
+			if c.code == 0 {
+				if err != nil {
+					t.Fatal(err)
+				}
+				return
+			}
+			if !fault.Is(err, fault.TuplesMustFitTheSchema) {
+				t.Fatal(err)
+			}
+			for _, f := range fault.Of(err).Others {
+				if f.Code == c.code {
+					return
+				}
+			}
+			t.Errorf("no %v in %v", c.code, fault.Of(err).Others)
+		})
+	}
+	t.Run("one role, and one over many objects", func(t *testing.T) {
+		loose := strings.ReplaceAll(strings.ReplaceAll(office, "roles one per subject", "roles"), " one per subject with workspace", "")
+		stored := base + "\nworkspace:w#guest@user:bob\ncustom_role:c#holder@user:bob\nitem:i#assignee@user:x"
+		if err := admission.FitData(context.Background(), compile(t, strings.ReplaceAll(loose, " of insider", "")), reader(t, stored)); err != nil {
+			t.Fatal(err)
+		}
+		err := admission.FitData(context.Background(), compile(t, office), reader(t, stored))
+		found := make(map[fault.Code]int)
+		if fault.Of(err) == nil {
+			t.Fatal(err)
+		}
+		for _, f := range fault.Of(err).Others {
+			found[f.Code]++
+		}
+		if found[fault.OneRolePerSubject] < 2 || found[fault.SubjectMustBeIn] != 1 {
+			t.Errorf("found %v", found)
+		}
+	})
+}
+
+func admit(t *testing.T, stored, updates string) (admission.Decision, error) {
+	t.Helper()
+	return admitWith(t, stored, updates)
+}
+
+func admitWith(t *testing.T, stored, updates string, preconditions ...rel.Precondition) (admission.Decision, error) {
+	t.Helper()
+	w := admission.Write{Preconditions: preconditions}
+	for _, text := range strings.Split(updates, "; ") {
+		u, err := rel.ParseUpdate(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.Updates = append(w.Updates, u)
+	}
+	holds := func(_ context.Context, _ rel.Object, name rel.Name, _ rel.Principal) (bool, error) {
+		return name == "yes", nil
+	}
+	return admission.Admit(context.Background(), compile(t, office), reader(t, stored), w, holds)
+}
+
+func compile(t *testing.T, text string) *schema.Schema {
+	t.Helper()
+	s, faults := schema.Compile(text)
+	for _, f := range faults {
+		t.Fatal(f.Sentence())
+	}
+	return s
+}
+
+// snapshotReader is a snapshot as the service shows it to admission.
+type snapshotReader struct{ *tupledb.Snapshot }
+
+func (r snapshotReader) Tuples(f rel.Filter) iter.Seq2[rel.Tuple, error] {
+	return r.Snapshot.Tuples(f, nil)
+}
+
+func reader(t *testing.T, stored string) admission.Reader {
+	t.Helper()
+	var tuples []rel.Tuple
+	for _, line := range strings.Fields(stored) {
+		tuple, err := rel.ParseTuple(line)
+		if err != nil {
+			t.Fatal(err)
+		}
+		tuples = append(tuples, tuple)
+	}
+	db, err := tupledb.Open(tupledb.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	store, err := db.Store(rel.DefaultStore)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := store.Update(context.Background(), func(*tupledb.Snapshot) (tupledb.Commit, error) {
+		return tupledb.Commit{Put: tuples}, nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	snap, err := store.Newest()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		snap.Close()
+		if err := db.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return snapshotReader{snap}
+}
