@@ -1,0 +1,110 @@
+package service
+
+import (
+	"context"
+	"encoding/base64"
+	"hash/crc32"
+	"hash/fnv"
+	"strings"
+
+	"github.com/pemba-io/pemba/internal/fault"
+	"github.com/pemba-io/pemba/internal/rel"
+	"github.com/pemba-io/pemba/internal/tupledb"
+)
+
+// A Page is where in a list a request goes on. The zero Page, with the list's
+// arguments bound, is the beginning.
+type Page struct {
+	arguments uint64 // what was asked, so that a token fits no other question
+	snapshot  *rel.Snapshot
+	after     tupledb.Cursor
+}
+
+// pageTokenBytesMax bounds a token before it is read: the longest key and the
+// wrapping stay under it.
+const pageTokenBytesMax = 8 << 10
+
+// FirstPage begins a list. The arguments are all that must stay the same from
+// page to page.
+func FirstPage(arguments ...string) Page {
+	h := fnv.New64a()
+	for _, a := range arguments {
+		_, _ = h.Write([]byte(a)) // never fails
+		_, _ = h.Write([]byte{0})
+	}
+	return Page{arguments: h.Sum64()}
+}
+
+// At goes on where a page token says; an empty token is the beginning.
+func (p Page) At(token string) (Page, error) {
+	if token == "" {
+		return p, nil
+	}
+	bad := fault.New(fault.PageTokenMustBeReadable, "the page token cannot be read").
+		Do("send next_page_token as an answer of pemba carried it, unchanged")
+	if len(token) > pageTokenBytesMax {
+		return Page{}, bad
+	}
+	b, err := base64.RawURLEncoding.DecodeString(token)
+	if err != nil || len(b) < 5 {
+		return Page{}, bad
+	}
+	body, sum := b[4:], crc32.ChecksumIEEE(b[4:])
+	if b[0] != byte(sum>>24) || b[1] != byte(sum>>16) || b[2] != byte(sum>>8) || b[3] != byte(sum) {
+		return Page{}, bad
+	}
+	snapshot, rest, found := strings.Cut(string(body), "\x00")
+	if !found || len(rest) < 8 {
+		return Page{}, bad
+	}
+	at, err := rel.ParseSnapshot(snapshot)
+	if err != nil {
+		return Page{}, bad
+	}
+	var arguments uint64
+	for i := range 8 {
+		arguments = arguments<<8 | uint64(rest[i])
+	}
+	if arguments != p.arguments {
+		return Page{}, fault.New(fault.PageTokenMustFitTheRequest, "the page token is of a request with other arguments").
+			Do("send the arguments of the first page with it; page_size alone may change")
+	}
+	return Page{arguments, &at, tupledb.Cursor(rest[8:])}, nil
+}
+
+// next is the token of the page after a position.
+func (p Page) next(at rel.Snapshot, after tupledb.Cursor) string {
+	body := append([]byte(at.Token()), 0)
+	for shift := 56; shift >= 0; shift -= 8 {
+		body = append(body, byte(p.arguments>>shift))
+	}
+	body = append(body, after...)
+	sum := crc32.ChecksumIEEE(body)
+	b := append([]byte{byte(sum >> 24), byte(sum >> 16), byte(sum >> 8), byte(sum)}, body...)
+	return base64.RawURLEncoding.EncodeToString(b)
+}
+
+// lookForPage opens the newest snapshot for a first page, and the first page's
+// snapshot for the others.
+func (s *Service) lookForPage(ctx context.Context, name rel.Store, c Consistency, p Page) (*view, error) {
+	if p.snapshot == nil {
+		return s.look(ctx, name, c)
+	}
+	store, err := s.db.Store(name)
+	if err != nil {
+		return nil, err
+	}
+	snap, err := store.At(*p.snapshot)
+	if err != nil {
+		return nil, err
+	}
+	boundByContext(ctx, snap)
+	v, err := s.withSchema(name, snap)
+	if err != nil {
+		snap.Close()
+		return nil, err
+	}
+	return v, nil
+}
+
+func tupledbCursor(f rel.Filter, last rel.Tuple) tupledb.Cursor { return tupledb.CursorAfter(f, last) }

@@ -1,0 +1,226 @@
+package service
+
+import (
+	"context"
+	"slices"
+
+	"github.com/pemba-io/pemba/internal/engine"
+	"github.com/pemba-io/pemba/internal/fault"
+	"github.com/pemba-io/pemba/internal/rel"
+)
+
+// A CheckQuery asks whether a principal holds a name on an object.
+type CheckQuery struct {
+	Store       rel.Store
+	Consistency Consistency
+	Item        CheckItem
+	Explain     bool
+}
+
+// A CheckItem is what is asked, wherever and whenever.
+type CheckItem struct {
+	Object    rel.Object
+	Name      rel.Name
+	Principal rel.Principal
+}
+
+// A CheckAnswer is the answer, and the state it is true of.
+type CheckAnswer struct {
+	Snapshot rel.Snapshot
+	engine.Answer
+}
+
+// Check answers one question about access.
+func (s *Service) Check(ctx context.Context, q CheckQuery) (CheckAnswer, error) {
+	v, err := s.look(ctx, q.Store, q.Consistency)
+	if err != nil {
+		return CheckAnswer{}, err
+	}
+	defer v.Close()
+	walk, err := s.walk(v, q.Item.Principal, q.Explain)
+	if err != nil {
+		return CheckAnswer{}, err
+	}
+	answer, err := walk.Check(ctx, q.Item.Object, q.Item.Name)
+	if err != nil {
+		return CheckAnswer{}, err
+	}
+	return CheckAnswer{v.Token(), answer}, nil
+}
+
+// A BatchQuery is many checks at one snapshot. An item whose Err is set was
+// malformed already, and is answered with that.
+type BatchQuery struct {
+	Store       rel.Store
+	Consistency Consistency
+	Items       []BatchItem
+}
+
+// A BatchItem is one check of a batch, or why it cannot be asked.
+type BatchItem struct {
+	CheckItem
+	Err error
+}
+
+// A BatchAnswer has one outcome an item, in order.
+type BatchAnswer struct {
+	Snapshot rel.Snapshot
+	Outcomes []BatchOutcome
+	Cost     engine.Cost
+}
+
+// A BatchOutcome is an answer, or an error of that item alone.
+type BatchOutcome struct {
+	Answer engine.Answer
+	Err    error
+}
+
+// BatchCheck answers many checks at one snapshot. Items of one principal share
+// a walk: what one has found the next does not read again.
+func (s *Service) BatchCheck(ctx context.Context, q BatchQuery) (BatchAnswer, error) {
+	v, err := s.look(ctx, q.Store, q.Consistency)
+	if err != nil {
+		return BatchAnswer{}, err
+	}
+	defer v.Close()
+	answer := BatchAnswer{Snapshot: v.Token(), Outcomes: make([]BatchOutcome, len(q.Items))}
+	walks := make(map[string]*engine.Walk)
+	for i, item := range q.Items {
+		if err := contextFault(ctx); err != nil {
+			return BatchAnswer{}, err
+		}
+		outcome := &answer.Outcomes[i]
+		if item.Err != nil {
+			outcome.Err = item.Err
+			continue
+		}
+		*outcome = s.checkShared(ctx, v, walks, item.CheckItem)
+		if f := fault.Of(outcome.Err); f != nil && (f.Code == fault.DeadlineMustNotPass || f.Code == fault.CallerMustStay) {
+			return BatchAnswer{}, outcome.Err
+		}
+		answer.Cost.Reads += outcome.Answer.Cost.Reads
+		answer.Cost.Pairs += outcome.Answer.Cost.Pairs
+	}
+	return answer, nil
+}
+
+// checkShared asks on the principal's walk. A walk that carries the work of
+// earlier items along can run out of a budget that this item alone would keep;
+// so an item that fails on a used walk is asked again on a new one.
+func (s *Service) checkShared(ctx context.Context, v *view, walks map[string]*engine.Walk, item CheckItem) BatchOutcome {
+	key := item.Principal.String()
+	walk, used := walks[key]
+	for {
+		if walk == nil {
+			var err error
+			if walk, err = s.walk(v, item.Principal, false); err != nil {
+				return BatchOutcome{Err: err}
+			}
+			walks[key] = walk
+		}
+		answer, err := walk.Check(ctx, item.Object, item.Name)
+		if !walk.Failed() {
+			return BatchOutcome{answer, err}
+		}
+		delete(walks, key)
+		if !used {
+			return BatchOutcome{Err: err}
+		}
+		walk, used = nil, false
+	}
+}
+
+// An AccessQuery asks for all that a principal holds on an object.
+type AccessQuery struct {
+	Store       rel.Store
+	Consistency Consistency
+	Object      rel.Object
+	Principal   rel.Principal
+	Explain     bool
+}
+
+// An AccessAnswer is the effective access, and the state it is true of.
+type AccessAnswer struct {
+	Snapshot rel.Snapshot
+	engine.Access
+}
+
+// EffectiveAccess answers with the highest role and every permission, in one walk.
+func (s *Service) EffectiveAccess(ctx context.Context, q AccessQuery) (AccessAnswer, error) {
+	v, err := s.look(ctx, q.Store, q.Consistency)
+	if err != nil {
+		return AccessAnswer{}, err
+	}
+	defer v.Close()
+	walk, err := s.walk(v, q.Principal, q.Explain)
+	if err != nil {
+		return AccessAnswer{}, err
+	}
+	access, err := walk.Access(ctx, q.Object)
+	if err != nil {
+		return AccessAnswer{}, err
+	}
+	return AccessAnswer{v.Token(), access}, nil
+}
+
+// A ReadQuery asks for the tuples that a filter selects, page by page.
+type ReadQuery struct {
+	Store       rel.Store
+	Consistency Consistency
+	Filter      rel.Filter
+	CountOnly   bool
+	PageSize    int // 1 to PageSizeMax
+	Page        Page
+}
+
+// A ReadAnswer is one page.
+type ReadAnswer struct {
+	Snapshot rel.Snapshot
+	Tuples   []rel.Tuple
+	Count    uint64
+	Next     string // the next page's token; empty on the last page
+}
+
+// Bounds on a page of a list.
+const (
+	PageSizeDefault = 1_000
+	PageSizeMax     = 10_000
+)
+
+// ReadTuples reads stored tuples. All pages of a list are of the first page's
+// snapshot.
+func (s *Service) ReadTuples(ctx context.Context, q ReadQuery) (ReadAnswer, error) {
+	if err := q.Filter.Check(); err != nil {
+		return ReadAnswer{}, err
+	}
+	v, err := s.lookForPage(ctx, q.Store, q.Consistency, q.Page)
+	if err != nil {
+		return ReadAnswer{}, err
+	}
+	defer v.Close()
+	if err := v.schema.CheckFilter(q.Filter); err != nil {
+		return ReadAnswer{}, err
+	}
+	answer := ReadAnswer{Snapshot: v.Token()}
+	for t, err := range v.Tuples(q.Filter, q.Page.after) {
+		if err != nil {
+			return ReadAnswer{}, err
+		}
+		answer.Count++
+		if q.CountOnly {
+			continue
+		}
+		if len(answer.Tuples) == q.PageSize {
+			last := answer.Tuples[len(answer.Tuples)-1]
+			answer.Next = q.Page.next(v.Token(), tupledbCursor(q.Filter, last))
+			answer.Count--
+			break
+		}
+		if answer.Tuples == nil {
+			answer.Tuples = make([]rel.Tuple, 0, min(q.PageSize, 64))
+		}
+		answer.Tuples = append(answer.Tuples, t)
+	}
+	answer.Tuples = slices.Clip(answer.Tuples)
+	return answer, nil
+}

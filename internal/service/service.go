@@ -1,0 +1,152 @@
+package service
+
+import (
+	"context"
+	"sync/atomic"
+
+	"github.com/pemba-io/pemba/internal/engine"
+	"github.com/pemba-io/pemba/internal/fault"
+	"github.com/pemba-io/pemba/internal/rel"
+	"github.com/pemba-io/pemba/internal/schema"
+	"github.com/pemba-io/pemba/internal/tupledb"
+)
+
+// A Config is what a Service is made of.
+type Config struct {
+	DB *tupledb.DB
+	// ReadsMax bounds what one question may read; 0 means engine.ReadsMax.
+	ReadsMax int
+}
+
+// A Service answers. It is safe for concurrent use.
+type Service struct {
+	db       *tupledb.DB
+	readsMax int
+	compiled atomic.Pointer[compiled] // the schema compiled last
+}
+
+// compiled is a schema version with what it means.
+type compiled struct {
+	at      rel.Snapshot // of the revision that wrote it
+	version uint64
+	schema  *schema.Schema
+}
+
+// New makes a service over an open database. Closing that stays with the caller.
+func New(c Config) *Service {
+	if c.ReadsMax == 0 {
+		c.ReadsMax = engine.ReadsMax
+	}
+	return &Service{db: c.DB, readsMax: c.ReadsMax}
+}
+
+// A Consistency says how fresh an answer must be. On one node every read is of
+// the newest published revision, so the zero value, which asks for nothing, is
+// as fresh as any; AtLeast refuses snapshots that this store never had.
+type Consistency struct {
+	AtLeast *rel.Snapshot
+}
+
+// A view is one request's look at a store: a snapshot and the schema in force there.
+type view struct {
+	*tupledb.Snapshot
+	schema  *schema.Schema
+	version uint64
+}
+
+// look opens the newest published snapshot of a store that has a schema. The
+// caller closes it.
+func (s *Service) look(ctx context.Context, name rel.Store, c Consistency) (*view, error) {
+	snap, err := s.snapshot(ctx, name, c)
+	if err != nil {
+		return nil, err
+	}
+	v, err := s.withSchema(name, snap)
+	if err != nil {
+		snap.Close()
+		return nil, err
+	}
+	return v, nil
+}
+
+// snapshot opens the newest published snapshot of a store.
+func (s *Service) snapshot(ctx context.Context, name rel.Store, c Consistency) (*tupledb.Snapshot, error) {
+	store, err := s.db.Store(name)
+	if err != nil {
+		return nil, err
+	}
+	if c.AtLeast != nil {
+		// Opening it checks incarnation, epoch and future, and reads nothing.
+		old, err := store.At(*c.AtLeast)
+		if err != nil {
+			return nil, err
+		}
+		old.Close()
+	}
+	snap, err := store.Newest()
+	if err != nil {
+		return nil, err
+	}
+	boundByContext(ctx, snap)
+	return snap, nil
+}
+
+// boundByContext makes every long read of a snapshot notice that its caller has
+// gone or that its time is over.
+func boundByContext(ctx context.Context, snap *tupledb.Snapshot) {
+	const readsBetweenLooks = 1024
+	snap.Bound(readsBetweenLooks, func(int) error { return contextFault(ctx) })
+}
+
+func contextFault(ctx context.Context) error {
+	switch ctx.Err() {
+	case nil:
+		return nil
+	case context.Canceled:
+		return fault.New(fault.CallerMustStay, "the caller went away").Because(ctx.Err())
+	default:
+		return fault.New(fault.DeadlineMustNotPass, "the request's time ran out before the answer was known").
+			Do("give the request more time").Because(ctx.Err())
+	}
+}
+
+// withSchema finds what the schema in force at a snapshot means.
+func (s *Service) withSchema(name rel.Store, snap *tupledb.Snapshot) (*view, error) {
+	stored, found, err := snap.Schema()
+	if err != nil {
+		return nil, err
+	}
+	if !found {
+		return nil, fault.Newf(fault.SchemaMustExist, "the store %s has no schema", name).
+			Do("write one first: pemba schema write FILE, or SchemaService.WriteSchema")
+	}
+	at := snap.Token()
+	at.Revision = stored.Revision
+	if c := s.compiled.Load(); c != nil && c.at == at {
+		return &view{snap, c.schema, c.version}, nil
+	}
+	meaning, faults := schema.Compile(stored.Text)
+	if len(faults) > 0 {
+		return nil, fault.Newf(fault.DataMustBeReadable, "schema version %d of the store %s no longer compiles: %s", stored.Number, name, faults[0].Sentence()).
+			Do("run the release of pemba that wrote it, or write a schema that this release reads")
+	}
+	s.compiled.Store(&compiled{at, stored.Number, meaning})
+	return &view{snap, meaning, stored.Number}, nil
+}
+
+// walk prepares a walk of a principal over a view, after seeing that the schema
+// knows what the principal names.
+func (s *Service) walk(v *view, p rel.Principal, explain bool) (*engine.Walk, error) {
+	for _, subject := range p.Subjects() {
+		if err := v.schema.CheckSubject(subject); err != nil {
+			return nil, err
+		}
+	}
+	return engine.NewWalk(engine.Question{
+		Schema:    v.schema,
+		Reader:    v.Snapshot,
+		Principal: p,
+		ReadsMax:  s.readsMax,
+		Explain:   explain,
+	}), nil
+}

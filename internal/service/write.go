@@ -1,0 +1,69 @@
+package service
+
+import (
+	"context"
+	"iter"
+
+	"github.com/pemba-io/pemba/internal/admission"
+	"github.com/pemba-io/pemba/internal/engine"
+	"github.com/pemba-io/pemba/internal/rel"
+	"github.com/pemba-io/pemba/internal/tupledb"
+)
+
+// A WriteCommand asks for tuples to be put and deleted, all of them or none.
+type WriteCommand struct {
+	Store rel.Store
+	admission.Write
+}
+
+// A WriteAnswer is what a write did in the end.
+type WriteAnswer struct {
+	Snapshot rel.Snapshot
+	Changes  []rel.Change // the net change, in the order of tuples
+}
+
+// Write judges a write on the newest state and commits what it decides, in one
+// revision. A write without a net change makes none, and answers with the
+// newest snapshot.
+func (s *Service) Write(ctx context.Context, c WriteCommand) (WriteAnswer, error) {
+	store, err := s.db.Store(c.Store)
+	if err != nil {
+		return WriteAnswer{}, err
+	}
+	var decision admission.Decision
+	at, err := store.Update(ctx, func(snap *tupledb.Snapshot) (tupledb.Commit, error) {
+		boundByContext(ctx, snap)
+		v, err := s.withSchema(c.Store, snap)
+		if err != nil {
+			return tupledb.Commit{}, err
+		}
+		decision, err = admission.Admit(ctx, v.schema, beforeWrite{snap}, c.Write, s.holds(v))
+		if err != nil {
+			return tupledb.Commit{}, err
+		}
+		return tupledb.Commit{Put: decision.Put, Delete: decision.Delete, Cause: tupledb.CauseWrite}, nil
+	})
+	if err != nil {
+		return WriteAnswer{}, err
+	}
+	return WriteAnswer{at, decision.Changes()}, nil
+}
+
+// holds answers preconditions on the state before a write.
+func (s *Service) holds(v *view) admission.Holds {
+	return func(ctx context.Context, object rel.Object, name rel.Name, principal rel.Principal) (bool, error) {
+		walk, err := s.walk(v, principal, false)
+		if err != nil {
+			return false, err
+		}
+		answer, err := walk.Check(ctx, object, name)
+		return err == nil && answer.Result == engine.Granted, err
+	}
+}
+
+// beforeWrite shows a snapshot to admission.
+type beforeWrite struct{ *tupledb.Snapshot }
+
+func (b beforeWrite) Tuples(f rel.Filter) iter.Seq2[rel.Tuple, error] {
+	return b.Snapshot.Tuples(f, nil)
+}
