@@ -1,0 +1,105 @@
+// Package scenario reads and runs test files: a schema, tuples, and what must
+// follow from them, in YAML.
+//
+// It promises that nothing in a file is passed over in silence: a key that it
+// does not know is a fault with its line, and a case that asks for what this
+// release does not do is a case that fails and says so. It decides nothing about
+// permissions itself; every answer comes from a Driver, and the same file runs
+// against every one of them.
+//
+// Start reading at Read for the format, and at Run for what a case means.
+package scenario
+
+import (
+	"github.com/pemba-io/pemba/internal/fault"
+	"github.com/pemba-io/pemba/internal/rel"
+)
+
+// A File is one test file as it was read: a world, and cases about it.
+type File struct {
+	Path   string
+	Schema Schema
+	Tuples []rel.Tuple // what is there before the first case
+
+	Questions         // asked of that state
+	Writes    []Write // in order, each on the state that the last accepted one left
+
+	// Outside are cases that this release cannot judge at all.
+	Outside []Outside
+}
+
+// A Schema is a schema's text and where it stands, so that a fault in it can be
+// shown there.
+type Schema struct {
+	Text string
+	Path string // the file that holds it: the test file, or its schemaFile
+
+	// LinesBefore and ColumnsBefore is what stands above and left of the text in
+	// that file.
+	LinesBefore, ColumnsBefore int
+}
+
+// Questions are cases that change nothing.
+type Questions struct {
+	Assertions []Assertion
+	Roles      []Role
+}
+
+// An Assertion says whether a principal holds a name on an object.
+type Assertion struct {
+	Line      int
+	Text      string // as it was written
+	Object    rel.Object
+	Name      rel.Name
+	Principal rel.Principal
+	Granted   bool         // what is asserted
+	Outside   *fault.Fault // why this release cannot judge it; nil where it can
+}
+
+// A Role says which role a principal has on an object; "" for none.
+type Role struct {
+	Line      int
+	Text      string
+	Object    rel.Object
+	Principal rel.Principal
+	Role      rel.Name
+	Outside   *fault.Fault
+}
+
+// A Write says what becomes of a write.
+type Write struct {
+	Line    int
+	Name    string // the name it was given, or else its updates
+	Updates []rel.Update
+	Expect  Expectation
+	Changes []rel.Change // the net change, exactly; nil where the file does not say
+	Then    Questions    // asked afterwards
+	Outside *fault.Fault
+}
+
+// An Expectation is `accepted`, `refused`, or `refused REASON`.
+type Expectation struct {
+	Accepted bool
+	Reason   fault.Code // 0 where any reason will do
+}
+
+func (e Expectation) String() string {
+	switch {
+	case e.Accepted:
+		return "accepted"
+	case e.Reason == 0:
+		return "refused"
+	default:
+		return "refused " + e.Reason.Reason()
+	}
+}
+
+// An Outside is a case of a kind that this release does not have.
+type Outside struct {
+	Line  int
+	Text  string
+	Fault *fault.Fault
+}
+
+// UseSchema replaces the file's schema.
+func (f *File) UseSchema(path, text string) { f.Schema = Schema{Text: text, Path: path} }

@@ -1,0 +1,229 @@
+package oracledriver_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/pemba-io/pemba/internal/fault"
+	"github.com/pemba-io/pemba/internal/rel"
+	"github.com/pemba-io/pemba/internal/scenario"
+	"github.com/pemba-io/pemba/internal/scenario/oracledriver"
+)
+
+func run(t *testing.T, driver scenario.Driver, text string) scenario.Report {
+	t.Helper()
+	file, err := scenario.Read("some.yaml", []byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return scenario.Run(t.Context(), file, driver)
+}
+
+const smallWorld = `schema: |
+  use roles
+  definition user {}
+  definition doc {
+    roles one per subject { viewer: user; editor: user }
+    permission read = viewer
+  }
+relationships: |
+  doc:1#viewer@user:ana
+`
+
+// A runner that passes what is wrong is worse than none: every kind of case is
+// shown to fail, with what was expected and what came.
+func TestWrongCasesFail(t *testing.T) {
+	report := run(t, oracledriver.New(), smallWorld+`assertions:
+  assertTrue: ["doc:1#read@user:bob", "doc:1#read@user:ana"]
+  assertFalse: ["doc:1#read@user:ana", "doc:1#raed@user:ana"]
+roles:
+  "doc:1@user:ana": editor
+  "doc:1@user:bob": viewer
+writes:
+  - updates: ["create doc:1#editor@user:ana"]
+    expect: accepted
+  - updates: ["create doc:1#editor@user:ana"]
+    expect: refused LOWER_BOUND_MUST_HOLD
+  - updates: ["create doc:1#editor@user:bob"]
+    expect: refused
+  - name: its changes are others
+    updates: ["touch doc:1#editor@user:bob"]
+    expect: accepted
+    changes: ["create doc:1#editor@user:bob"]
+    then: {roles: {"doc:1@user:bob": none}}
+`)
+	want := []string{
+		`some.yaml:11: doc:1#read@user:bob: expected granted, came denied`,
+		`some.yaml:12: doc:1#read@user:ana: expected denied, came granted`,
+		`some.yaml:12: doc:1#raed@user:ana: expected denied, came an error`,
+		`some.yaml:14: doc:1@user:ana: expected editor, came viewer`,
+		`some.yaml:15: doc:1@user:bob: expected viewer, came none`,
+		`some.yaml:17: create doc:1#editor@user:ana: expected accepted, came refused ONE_ROLE_PER_SUBJECT`,
+		`some.yaml:19: create doc:1#editor@user:ana: expected refused LOWER_BOUND_MUST_HOLD, came refused ONE_ROLE_PER_SUBJECT`,
+		`some.yaml:21: create doc:1#editor@user:bob: expected refused, came accepted`,
+		`some.yaml:23: its changes are others: expected accepted with create doc:1#editor@user:bob, came accepted with no change`,
+		`some.yaml:27: doc:1@user:bob: expected none, came editor`,
+	}
+	got := report.Failures()
+	for i, line := range got {
+		if i < len(want) && strings.HasPrefix(line, want[i]) {
+			got[i] = want[i] // what else an error says is its own business
+		}
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+	if report.Passed() != 1 || report.Failed() != 10 {
+		t.Errorf("%d passed, %d failed", report.Passed(), report.Failed())
+	}
+}
+
+// What this release does not do fails as the case that asks for it, and takes no
+// other case with it.
+func TestWhatThisReleaseLacksFailsItsOwnCase(t *testing.T) {
+	report := run(t, oracledriver.New(), smallWorld+`assertions:
+  assertTrue: ["doc:1#read@user:ana", 'doc:1#read@user:ana with {"now": "2027-01-01T00:00:00Z"}']
+  assertCaveated: ["doc:1#read@user:bob"]
+roles:
+  'doc:1@user:ana with {"a": "#@"}': viewer
+writes:
+  - actor: user:ana
+    updates: ["create doc:1#viewer@user:bob"]
+    expect: accepted
+    then: {assertFalse: ["doc:1#read@user:bob"]}
+  - name: the whole document
+    updates: ["delete_object doc:1"]
+    expect: accepted
+  - updates: ["assign doc:1#editor@user:ana"]
+    expect: accepted
+  - updates: ["touch doc:1#viewer@user:bob[expiration:2030-01-01T00:00:00Z]"]
+    expect: accepted
+  - updates: ["touch doc:1#viewer@user:bob"]
+    expect: accepted
+    changes: ["touch doc:1#viewer@user:bob[office]"]
+  - updates: ["touch doc:1#viewer@user:cem"]
+    expect: accepted
+    then: {assertTrue: ["doc:1#read@user:cem"]}
+validation:
+  doc:1#read: ["[user:ana] is <doc:1#viewer>"]
+`)
+	var names []string
+	for _, c := range report.Results {
+		if !c.Passed {
+			names = append(names, c.Case)
+			if !strings.Contains(c.Came, "not in this release") && !strings.Contains(c.Came, "this release has neither") && !strings.Contains(c.Came, "was not tried") {
+				t.Errorf("%v says nothing about the release", c)
+			}
+		}
+	}
+	want := []string{
+		`doc:1#read@user:ana with {"now": "2027-01-01T00:00:00Z"}`,
+		`doc:1#read@user:bob`,
+		`doc:1@user:ana with {"a": "#@"}`,
+		`create doc:1#viewer@user:bob`, // the actor
+		`doc:1#read@user:bob`,          // after the write that was not tried
+		`the whole document`,
+		`assign doc:1#editor@user:ana`,
+		`touch doc:1#viewer@user:bob[expiration:2030-01-01T00:00:00Z]`,
+		`touch doc:1#viewer@user:bob`, // its changes have a condition
+		`validation of doc:1#read`,
+	}
+	if diff := cmp.Diff(want, names); diff != "" {
+		t.Error(diff)
+	}
+	if report.Passed() != 3 {
+		t.Errorf("%d passed", report.Passed())
+	}
+}
+
+func TestAFileThatCannotBeLoadedFails(t *testing.T) {
+	for _, c := range []struct {
+		name, text, want string
+	}{
+		{"no schema", "assertions:\n", "some.yaml: some.yaml has no schema"},
+		{"a schema that cannot be read", "# a story\nschema: |\n  definition user {}\n  definition doc { relation }\n", "some.yaml:4:"},
+		{"a name that is not there", "schema: |\n  definition user {}\n  definition doc {\n    permission p = q\n  }\n", "some.yaml:4:20: "},
+		{"tuples against the rules", smallWorld + "  doc:1#editor@user:ana\n", "some.yaml: user:ana has 2 roles"},
+		{"tuples that do not fit", smallWorld + "  doc:1#read@user:ana\n", "some.yaml: doc:1#read@user:ana"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			report := run(t, oracledriver.New(), c.text)
+			failures := strings.Join(report.Failures(), "\n")
+			if report.Failed() != 1 || report.Passed() != 0 || !strings.HasPrefix(failures, c.want) {
+				t.Errorf("%d failed: %s", report.Failed(), failures)
+			}
+		})
+	}
+}
+
+func TestAFileWithoutCasesPasses(t *testing.T) {
+	report := run(t, oracledriver.New(), smallWorld)
+	if report.Failed() != 0 || report.Passed() != 0 {
+		t.Errorf("%d passed, %d failed", report.Passed(), report.Failed())
+	}
+}
+
+func TestASchemaCanBeReplaced(t *testing.T) {
+	file, err := scenario.Read("some.yaml", []byte(smallWorld))
+	if err != nil {
+		t.Fatal(err)
+	}
+	file.UseSchema("other.zed", "definition user {")
+	report := scenario.Run(t.Context(), file, oracledriver.New())
+	if failures := report.Failures(); len(failures) == 0 || !strings.HasPrefix(failures[0], "other.zed:1:") {
+		t.Errorf("got %v", failures)
+	}
+}
+
+// broken grants everything, by a path, and refuses writes for reasons of its own.
+type broken struct{ err error }
+
+func (broken) Load(context.Context, string, []rel.Tuple) error { return nil }
+
+func (broken) Check(context.Context, rel.Object, rel.Name, rel.Principal) (bool, string, error) {
+	return true, "doc:1#viewer@user:*", nil
+}
+
+func (broken) Role(context.Context, rel.Object, rel.Principal) (rel.Name, string, error) {
+	return "owner", "doc:1#owner@user:*", nil
+}
+
+func (b broken) Write(context.Context, []rel.Update) ([]rel.Change, error) { return nil, b.err }
+
+func TestFailuresTellThePath(t *testing.T) {
+	report := run(t, broken{}, smallWorld+`assertions: {assertFalse: ["doc:1#read@user:bob"]}
+roles: {"doc:1@user:bob": none}
+`)
+	want := []string{
+		"some.yaml:10: doc:1#read@user:bob: expected denied, came granted, by doc:1#viewer@user:*",
+		"some.yaml:11: doc:1@user:bob: expected none, came owner, by doc:1#owner@user:*",
+	}
+	if diff := cmp.Diff(want, report.Failures()); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// A full disk must not pass for a rule that was kept.
+func TestNotEveryErrorIsARefusal(t *testing.T) {
+	text := smallWorld + "writes: [{updates: [\"touch doc:1#viewer@user:bob\"], expect: refused}]\n"
+	for _, c := range []struct {
+		err  error
+		pass bool
+	}{
+		{fault.New(fault.DiskMustTakeWrites, "the disk is full"), false},
+		{fault.New(fault.DeadlineMustNotPass, "too late"), false},
+		{errors.New("something"), false},
+		{context.Canceled, false},
+		{fault.New(fault.UpperBoundMustHold, "too many"), true},
+		{fault.New(fault.ActorMustBeAllowedToGrant, "may not"), true},
+	} {
+		report := run(t, broken{c.err}, text)
+		if passed := report.Failed() == 0; passed != c.pass {
+			t.Errorf("%v: %v", c.err, report.Failures())
+		}
+	}
+}

@@ -1,0 +1,254 @@
+package scenario
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+
+	"github.com/pemba-io/pemba/internal/fault"
+	"github.com/pemba-io/pemba/internal/rel"
+)
+
+// Read reads a test file. A schemaFile is looked for beside it. All faults are
+// found, each with its line.
+func Read(path string, text []byte) (*File, error) {
+	r := &reader{file: &File{Path: path}, lines: strings.Split(string(text), "\n")}
+	if root := r.document(text); root != nil {
+		r.top(root)
+	}
+	if len(r.faults) > 0 {
+		return nil, fault.Join(r.faults)
+	}
+	return r.file, nil
+}
+
+// A reader walks the nodes of one file and collects what is wrong with them.
+type reader struct {
+	file   *File
+	lines  []string
+	faults []*fault.Fault
+}
+
+// fault notes that a line is not as it must be; the caller adds the remedy.
+func (r *reader) fault(at *yaml.Node, format string, args ...any) *fault.Fault {
+	f := fault.Newf(fault.FileMustBeReadable, format, args...)
+	r.note(f, at.Line, at.Column)
+	return f
+}
+
+func (r *reader) note(f *fault.Fault, line, column int) {
+	f.File = r.file.Path
+	r.faults = append(r.faults, f.At(line, column))
+}
+
+// told notes what another room said about a text of the file.
+func (r *reader) told(err error, line, column int) {
+	if f := fault.Of(err); f != nil {
+		r.note(f, line, column)
+	}
+}
+
+// document is the root node; nil for an empty file, and for one that is no YAML.
+func (r *reader) document(text []byte) *yaml.Node {
+	decoder := yaml.NewDecoder(bytes.NewReader(text))
+	var first, second yaml.Node
+	err := decoder.Decode(&first)
+	if errors.Is(err, io.EOF) {
+		return nil
+	}
+	if err == nil {
+		// What stands behind a `---` would never be judged.
+		if err = decoder.Decode(&second); errors.Is(err, io.EOF) {
+			return first.Content[0]
+		}
+		if err == nil {
+			r.fault(&second, "the file has a second document").Do("take the line `---` out, or make two files")
+			return nil
+		}
+	}
+	line := 1
+	if m := yamlLine.FindStringSubmatch(err.Error()); m != nil {
+		line, _ = strconv.Atoi(m[1]) // the pattern has only digits there
+	}
+	r.note(fault.Newf(fault.FileMustBeReadable, "the file is not YAML: %s", strings.TrimPrefix(err.Error(), "yaml: ")), line, 1)
+	return nil
+}
+
+var yamlLine = regexp.MustCompile(`line (\d+)`)
+
+// keys are what a mapping may hold, and who reads each.
+type keys map[string]func(key, value *yaml.Node)
+
+// mapping reads a mapping whose keys are all known. A key with nothing after it
+// is as good as absent.
+func (r *reader) mapping(n *yaml.Node, what string, known keys) {
+	if n = resolved(n); n.Kind != yaml.MappingNode {
+		r.fault(n, "%s is not a mapping", what).Do("write keys and values")
+		return
+	}
+	r.pairs(n, func(key, value *yaml.Node) {
+		read, ok := known[key.Value]
+		switch {
+		case !ok:
+			r.fault(key, "%s has no key %s", what, strconv.Quote(key.Value)).Do("it may have %s", listed(known))
+		case !isNull(value):
+			read(key, value)
+		}
+	})
+}
+
+// pairs visits the keys of a mapping; one that stands twice is a fault.
+func (r *reader) pairs(n *yaml.Node, visit func(key, value *yaml.Node)) {
+	seen := map[string]bool{}
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		key := resolved(n.Content[i])
+		if seen[key.Value] {
+			r.fault(key, "the key %s stands twice", strconv.Quote(key.Value)).Do("keep one of them")
+			continue
+		}
+		seen[key.Value] = true
+		visit(key, resolved(n.Content[i+1]))
+	}
+}
+
+// sequence reads a list.
+func (r *reader) sequence(n *yaml.Node, what string, visit func(*yaml.Node)) {
+	if n.Kind != yaml.SequenceNode {
+		r.fault(n, "%s is not a list", what).Do("write entries that start with '-'")
+		return
+	}
+	for _, entry := range n.Content {
+		visit(resolved(entry))
+	}
+}
+
+// text reads a scalar, whatever YAML takes it for.
+func (r *reader) text(n *yaml.Node, what string) (string, bool) {
+	if n.Kind != yaml.ScalarNode || isNull(n) {
+		r.fault(n, "%s is not a text", what).Do("write a text, in quotes where it has a ':' or a '#'")
+		return "", false
+	}
+	return n.Value, true
+}
+
+func resolved(n *yaml.Node) *yaml.Node {
+	for n.Kind == yaml.AliasNode {
+		n = n.Alias
+	}
+	return n
+}
+
+func isNull(n *yaml.Node) bool { return n.Kind == yaml.ScalarNode && n.Tag == "!!null" }
+
+func (r *reader) top(root *yaml.Node) {
+	if isNull(root) {
+		return
+	}
+	r.mapping(root, "the file", keys{
+		"schema":        func(_, v *yaml.Node) { r.schema(v) },
+		"schemaFile":    func(_, v *yaml.Node) { r.schemaFile(v) },
+		"relationships": func(_, v *yaml.Node) { r.relationships(v) },
+		"assertions":    func(_, v *yaml.Node) { r.mapping(v, "assertions", r.assertions(&r.file.Questions)) },
+		"roles":         func(_, v *yaml.Node) { r.roles(v, &r.file.Questions) },
+		"writes":        func(_, v *yaml.Node) { r.sequence(v, "writes", r.write) },
+		"validation":    func(_, v *yaml.Node) { r.validation(v) },
+	})
+}
+
+func (r *reader) schema(n *yaml.Node) {
+	text, ok := r.text(n, "schema")
+	if !ok || r.hasSchema(n) {
+		return
+	}
+	r.file.Schema = Schema{Text: text, Path: r.file.Path}
+	if n.Style == yaml.LiteralStyle {
+		r.file.Schema.LinesBefore = n.Line
+		r.file.Schema.ColumnsBefore = r.indentation(n)
+	}
+}
+
+// indentation is what a literal block is indented by, which YAML takes off.
+func (r *reader) indentation(n *yaml.Node) int {
+	for i, line := range strings.Split(n.Value, "\n") {
+		if raw := n.Line + i; strings.TrimSpace(line) != "" && raw < len(r.lines) {
+			return max(0, strings.Index(r.lines[raw], line))
+		}
+	}
+	return 0
+}
+
+func (r *reader) schemaFile(n *yaml.Node) {
+	name, ok := r.text(n, "schemaFile")
+	if !ok || r.hasSchema(n) {
+		return
+	}
+	path := name
+	if !filepath.IsAbs(path) {
+		path = filepath.Join(filepath.Dir(r.file.Path), name)
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		r.fault(n, "the schema file %s cannot be read", path).
+			Do("name a file relative to this one").Because(err)
+		return
+	}
+	r.file.Schema = Schema{Text: string(text), Path: path}
+}
+
+func (r *reader) hasSchema(n *yaml.Node) bool {
+	if r.file.Schema.Path == "" {
+		return false
+	}
+	r.fault(n, "the file has both a schema and a schemaFile").Do("keep one of them")
+	return true
+}
+
+func (r *reader) relationships(n *yaml.Node) {
+	text, ok := r.text(n, "relationships")
+	if !ok {
+		return
+	}
+	for i, line := range strings.Split(text, "\n") {
+		line = strings.TrimSpace(line)
+		if line == "" || strings.HasPrefix(line, "//") {
+			continue
+		}
+		at := n.Line
+		if n.Style == yaml.LiteralStyle {
+			at += 1 + i
+		}
+		t, err := rel.ParseTuple(line)
+		if err != nil {
+			r.told(err, at, 1)
+			continue
+		}
+		r.file.Tuples = append(r.file.Tuples, t)
+	}
+}
+
+// validation is known, and not judged in this release: each of its entries is a
+// case that fails.
+func (r *reader) validation(n *yaml.Node) {
+	if n.Kind != yaml.MappingNode {
+		r.fault(n, "validation is not a mapping").Do("write object#name and a list of subjects")
+		return
+	}
+	r.pairs(n, func(key, _ *yaml.Node) {
+		r.file.Outside = append(r.file.Outside, Outside{
+			Line:  key.Line,
+			Text:  "validation of " + key.Value,
+			Fault: notInThisRelease("validation", "assert the subjects one by one, under assertions"),
+		})
+	})
+}
+
+func notInThisRelease(what, remedy string) *fault.Fault {
+	return fault.Newf(fault.NotInThisRelease, "%s is not in this release", what).Do("%s", remedy)
+}

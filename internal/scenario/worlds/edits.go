@@ -1,0 +1,265 @@
+package worlds
+
+import (
+	"slices"
+
+	"github.com/pemba-io/pemba/internal/rel"
+	"github.com/pemba-io/pemba/internal/schema/syntax"
+)
+
+// edits lists every single way to make a schema smaller, each as a change of
+// this tree. What an edit leaves without meaning, tidied puts right.
+func edits(file *syntax.File) []func() {
+	var all []func()
+	for i, d := range file.Definitions {
+		all = append(all, func() { file.Definitions = slices.Delete(file.Definitions, i, i+1) })
+		for j := range d.Relations {
+			all = append(all, func() { d.Relations = slices.Delete(d.Relations, j, j+1) })
+		}
+		for j := range d.Permissions {
+			all = append(all, func() { d.Permissions = slices.Delete(d.Permissions, j, j+1) })
+		}
+		for j := range d.Roles {
+			all = append(all, func() { d.Roles = slices.Delete(d.Roles, j, j+1) })
+			all = append(all, blockEdits(d.Roles[j])...)
+		}
+		for _, r := range stored(d) {
+			all = append(all, relationEdits(r)...)
+		}
+	}
+	for _, site := range sites(file) {
+		for _, simpler := range simpler(*site) {
+			all = append(all, func() { *site = simpler })
+		}
+	}
+	return all
+}
+
+func blockEdits(block *syntax.Roles) []func() {
+	var all []func()
+	for i := range block.Roles {
+		all = append(all, func() { block.Roles = slices.Delete(block.Roles, i, i+1) })
+	}
+	for i := range block.Inherits {
+		all = append(all, func() { block.Inherits = slices.Delete(block.Inherits, i, i+1) })
+	}
+	if block.Except != nil {
+		all = append(all, func() { block.Except = nil })
+	}
+	if block.OnePerSubject {
+		all = append(all, func() { block.OnePerSubject = false })
+	}
+	return all
+}
+
+func relationEdits(r *syntax.Relation) []func() {
+	var all []func()
+	for i := range r.Types {
+		all = append(all, func() { r.Types = slices.Delete(r.Types, i, i+1) })
+	}
+	if r.Expr != nil {
+		all = append(all, func() { r.Expr = nil })
+	}
+	if r.Multiplicity != nil {
+		all = append(all, func() { r.Multiplicity = nil })
+	}
+	if r.Of != nil {
+		all = append(all, func() { r.Of = nil })
+	}
+	if r.OnePerWith != nil {
+		all = append(all, func() { r.OnePerWith = nil })
+	}
+	return all
+}
+
+// sites are the places of a tree that hold an expression.
+func sites(file *syntax.File) []*syntax.Expr {
+	var all []*syntax.Expr
+	for _, d := range file.Definitions {
+		for _, block := range d.Roles {
+			if block.Except != nil {
+				all = append(all, &block.Except)
+			}
+		}
+		for _, r := range stored(d) {
+			if r.Expr != nil {
+				all = append(all, &r.Expr)
+			}
+		}
+		for _, p := range d.Permissions {
+			all = append(all, &p.Expr)
+		}
+	}
+	return all
+}
+
+// simpler lists expressions with one part of this one taken away.
+func simpler(e syntax.Expr) []syntax.Expr {
+	switch e := e.(type) {
+	case *syntax.NilExpr:
+		return nil
+	case *syntax.BinaryExpr:
+		all := []syntax.Expr{e.Left, e.Right}
+		for _, left := range simpler(e.Left) {
+			all = append(all, &syntax.BinaryExpr{Op: e.Op, Left: left, Right: e.Right})
+		}
+		for _, right := range simpler(e.Right) {
+			all = append(all, &syntax.BinaryExpr{Op: e.Op, Left: e.Left, Right: right})
+		}
+		return all
+	default:
+		return []syntax.Expr{&syntax.NilExpr{}}
+	}
+}
+
+// tidied puts right what a change has left without meaning: names that are gone
+// are nil where they were computed with, and what stood in them is gone, too.
+func tidied(t Trial) Trial {
+	t.Schema = cloned(t.Schema)
+	for changed := true; changed; {
+		changed = tidyTypes(t.Schema)
+	}
+	for _, site := range sites(t.Schema) {
+		*site = resolved(t.Schema, definitionAt(t.Schema, site), *site)
+	}
+	t.Tuples = slices.DeleteFunc(slices.Clone(t.Tuples), func(tuple rel.Tuple) bool { return !fits(t.Schema, tuple) })
+	slices.SortFunc(t.Tuples, rel.Tuple.Compare)
+	t.Tuples = slices.Compact(t.Tuples)
+	var steps []Step
+	for _, step := range t.Steps {
+		step = tidyStep(t.Schema, step)
+		if len(step.Questions) > 0 || len(step.Updates) > 0 {
+			steps = append(steps, step)
+		}
+	}
+	t.Steps = steps
+	return t
+}
+
+// tidyTypes takes away subjects of what is gone, and what is left without any;
+// it reports whether there was such a thing, since more may follow from it.
+func tidyTypes(file *syntax.File) bool {
+	changed := false
+	shorter := func(before, after int) { changed = changed || after < before }
+	for _, d := range file.Definitions {
+		for _, r := range stored(d) {
+			n := len(r.Types)
+			r.Types = slices.DeleteFunc(r.Types, func(t *syntax.TypeRef) bool {
+				return !has(file, t.Type.Text, t.Relation)
+			})
+			shorter(n, len(r.Types))
+			if r.Of != nil && !sharesForm(d, r, *r.Of) {
+				r.Of, changed = nil, true
+			}
+			if r.OnePerWith != nil && !hasRelation(d, *r.OnePerWith) {
+				r.OnePerWith, changed = nil, true
+			}
+			concrete := slices.ContainsFunc(r.Types, func(t *syntax.TypeRef) bool { return !t.Wildcard })
+			if r.Multiplicity != nil && (len(r.Types) == 0 || (r.Multiplicity.Min > 0 && !concrete)) {
+				r.Multiplicity, changed = nil, true
+			}
+		}
+		n := len(d.Relations)
+		d.Relations = slices.DeleteFunc(d.Relations, func(r *syntax.Relation) bool { return len(r.Types) == 0 })
+		shorter(n, len(d.Relations))
+		for _, block := range d.Roles {
+			n := len(block.Roles) + len(block.Inherits)
+			block.Roles = slices.DeleteFunc(block.Roles, func(r *syntax.Relation) bool { return len(r.Types) == 0 && r.Expr == nil })
+			block.Inherits = slices.DeleteFunc(block.Inherits, func(from *syntax.Inherit) bool { return !inherits(file, d, block, from) })
+			shorter(n, len(block.Roles)+len(block.Inherits))
+		}
+		n = len(d.Roles)
+		d.Roles = slices.DeleteFunc(d.Roles, func(block *syntax.Roles) bool { return len(block.Roles) == 0 })
+		shorter(n, len(d.Roles))
+	}
+	return changed
+}
+
+func inherits(file *syntax.File, d *syntax.Definition, block *syntax.Roles, from *syntax.Inherit) bool {
+	return slices.ContainsFunc(block.Roles, func(role *syntax.Relation) bool {
+		return leads(file, d, from.Rel, role.Name)
+	})
+}
+
+// leads reports whether an arrow over a relation finds the name on any type.
+func leads(file *syntax.File, d *syntax.Definition, relation, target syntax.Ident) bool {
+	return slices.ContainsFunc(stored(d), func(r *syntax.Relation) bool {
+		return r.Name.Text == relation.Text && slices.ContainsFunc(r.Types, func(t *syntax.TypeRef) bool {
+			return !t.Wildcard && has(file, t.Type.Text, &target)
+		})
+	})
+}
+
+func hasRelation(d *syntax.Definition, id syntax.Ident) bool {
+	return slices.ContainsFunc(d.Relations, func(r *syntax.Relation) bool { return r.Name.Text == id.Text })
+}
+
+// has reports whether the type is there, and has the name where one is given.
+func has(file *syntax.File, typ string, name *syntax.Ident) bool {
+	return slices.ContainsFunc(file.Definitions, func(d *syntax.Definition) bool {
+		return d.Name.Text == typ && (name == nil || slices.Contains(declared(d), name.Text))
+	})
+}
+
+// definitionAt is the definition that holds a site.
+func definitionAt(file *syntax.File, site *syntax.Expr) *syntax.Definition {
+	for _, d := range file.Definitions {
+		if slices.Contains(sites(&syntax.File{Definitions: []*syntax.Definition{d}}), site) {
+			return d
+		}
+	}
+	return &syntax.Definition{}
+}
+
+// resolved is the expression with nil in place of names that are gone.
+func resolved(file *syntax.File, d *syntax.Definition, e syntax.Expr) syntax.Expr {
+	switch e := e.(type) {
+	case *syntax.NameExpr:
+		if slices.Contains(declared(d), e.Name.Text) {
+			return e
+		}
+		return &syntax.NilExpr{}
+	case *syntax.ArrowExpr:
+		if left, ok := e.Left.(*syntax.NameExpr); ok && leads(file, d, left.Name, e.Target) {
+			return e
+		}
+		return &syntax.NilExpr{}
+	case *syntax.BinaryExpr:
+		return &syntax.BinaryExpr{Op: e.Op, Left: resolved(file, d, e.Left), Right: resolved(file, d, e.Right)}
+	default:
+		return e
+	}
+}
+
+func fits(file *syntax.File, t rel.Tuple) bool {
+	return slices.ContainsFunc(stored(definitionOf(file, string(t.Object.Type()))), func(r *syntax.Relation) bool {
+		return r.Name.Text == string(t.Relation) && slices.ContainsFunc(r.Types, func(form *syntax.TypeRef) bool {
+			relation := ""
+			if form.Relation != nil {
+				relation = form.Relation.Text
+			}
+			return form.Type.Text == string(t.Subject.Type()) && relation == string(t.Subject.Relation()) && form.Wildcard == t.Subject.IsWildcard()
+		})
+	})
+}
+
+// tidyStep takes away questions about what is gone, and subjects that are gone
+// from the principals. Updates may be of anything: refusing them is an answer.
+func tidyStep(file *syntax.File, step Step) Step {
+	known := func(s rel.Subject) bool {
+		if s.IsUserset() {
+			return has(file, string(s.Type()), new(ident(string(s.Relation()))))
+		}
+		return has(file, string(s.Type()), nil)
+	}
+	var kept []Question
+	for _, q := range step.Questions {
+		q.Principal = keeping(q.Principal, known)
+		named := q.Name == "" || has(file, string(q.Object.Type()), new(ident(string(q.Name))))
+		if named && has(file, string(q.Object.Type()), nil) && !slices.ContainsFunc(q.Principal.Subjects(), func(s rel.Subject) bool { return !known(s) }) {
+			kept = append(kept, q)
+		}
+	}
+	step.Questions = kept
+	return step
+}

@@ -1,0 +1,143 @@
+package worlds
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/pemba-io/pemba/internal/schema/syntax"
+)
+
+// SchemaText writes a tree as schema text, with only the parentheses that the
+// precedences need: a parser that has these wrong reads another schema.
+func SchemaText(file *syntax.File) string {
+	var b strings.Builder
+	if needsRoles(file) {
+		b.WriteString("use roles\n")
+	}
+	for _, d := range file.Definitions {
+		definitionText(&b, d)
+	}
+	return b.String()
+}
+
+// needsRoles reports whether the schema has any word that is a keyword only
+// under `use roles`.
+func needsRoles(file *syntax.File) bool {
+	return slices.ContainsFunc(file.Definitions, func(d *syntax.Definition) bool {
+		return len(d.Roles) > 0 || slices.ContainsFunc(d.Relations, func(r *syntax.Relation) bool {
+			return r.Multiplicity != nil || r.Of != nil || r.OnePerWith != nil
+		})
+	})
+}
+
+func definitionText(b *strings.Builder, d *syntax.Definition) {
+	if len(declared(d)) == 0 {
+		fmt.Fprintf(b, "definition %s {}\n", d.Name.Text)
+		return
+	}
+	fmt.Fprintf(b, "definition %s {\n", d.Name.Text)
+	for _, r := range d.Relations {
+		fmt.Fprintf(b, "  relation %s\n", relationText(r))
+	}
+	for _, block := range d.Roles {
+		rolesText(b, block)
+	}
+	for _, p := range d.Permissions {
+		fmt.Fprintf(b, "  permission %s = %s\n", p.Name.Text, exprText(p.Expr))
+	}
+	b.WriteString("}\n")
+}
+
+func rolesText(b *strings.Builder, block *syntax.Roles) {
+	b.WriteString("  roles")
+	if block.OnePerSubject {
+		b.WriteString(" one per subject")
+	}
+	if block.Except != nil {
+		b.WriteString(" except " + exprText(block.Except))
+	}
+	b.WriteString(" {\n")
+	for _, from := range block.Inherits {
+		fmt.Fprintf(b, "    inherit from %s\n", from.Rel.Text)
+	}
+	for _, r := range block.Roles {
+		fmt.Fprintf(b, "    %s\n", relationText(r))
+	}
+	b.WriteString("  }\n")
+}
+
+// relationText is a relation or a role, in the order that the language demands.
+func relationText(r *syntax.Relation) string {
+	s := r.Name.Text
+	for i, t := range r.Types {
+		if i == 0 {
+			s += ": " + formText(t)
+		} else {
+			s += " | " + formText(t)
+		}
+	}
+	if m := r.Multiplicity; m != nil {
+		switch {
+		case m.Unbounded:
+			s += fmt.Sprintf(" [%d..*]", m.Min)
+		case m.Min == m.Max:
+			s += fmt.Sprintf(" [%d]", m.Min)
+		default:
+			s += fmt.Sprintf(" [%d..%d]", m.Min, m.Max)
+		}
+	}
+	if r.Expr != nil {
+		s += " = " + exprText(r.Expr)
+	}
+	if r.Of != nil {
+		s += " of " + r.Of.Text
+	}
+	if r.OnePerWith != nil {
+		s += " one per subject with " + r.OnePerWith.Text
+	}
+	return s
+}
+
+func formText(t *syntax.TypeRef) string {
+	switch {
+	case t.Wildcard:
+		return t.Type.Text + ":*"
+	case t.Relation != nil:
+		return t.Type.Text + "#" + t.Relation.Text
+	default:
+		return t.Type.Text
+	}
+}
+
+func exprText(e syntax.Expr) string { return syntax.Text(parenthesised(e)) }
+
+// parenthesised puts parentheses around an operand that would otherwise be read
+// as part of something else: one that binds less tightly than its operator, or,
+// on the right side, no more tightly.
+func parenthesised(e syntax.Expr) syntax.Expr {
+	binary, ok := syntax.Strip(e).(*syntax.BinaryExpr)
+	if !ok {
+		return syntax.Strip(e)
+	}
+	wrap := func(operand syntax.Expr, tightest int) syntax.Expr {
+		operand = parenthesised(operand)
+		if inner, ok := operand.(*syntax.BinaryExpr); ok && tightness(inner.Op) < tightest {
+			return &syntax.ParenExpr{X: operand}
+		}
+		return operand
+	}
+	own := tightness(binary.Op)
+	return &syntax.BinaryExpr{Op: binary.Op, Left: wrap(binary.Left, own), Right: wrap(binary.Right, own+1)}
+}
+
+func tightness(op syntax.Op) int {
+	switch op {
+	case syntax.Union:
+		return 3
+	case syntax.Intersection:
+		return 2
+	default:
+		return 1
+	}
+}

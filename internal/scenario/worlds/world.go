@@ -1,0 +1,163 @@
+// Package worlds makes small random worlds, asks a system everything that can be
+// asked about them, and compares every answer with the oracle's. It is for tests.
+//
+// It promises that a seed is a world, on every machine and for as long as this
+// package is not changed, and that what it finds it hands back small: a failing
+// world is shrunk to a test file that a person can read (shrink.go, testfile.go).
+//
+// The system under test is behind one interface (System); system.go is the one
+// file that connects the real one. Start reading at World.
+package worlds
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+
+	"github.com/pemba-io/pemba/internal/invariant"
+	"github.com/pemba-io/pemba/internal/oracle"
+	"github.com/pemba-io/pemba/internal/rel"
+	"github.com/pemba-io/pemba/internal/schema/syntax"
+)
+
+// A World is a schema, tuples that satisfy it, and principals to ask about.
+type World struct {
+	Seed       uint64
+	Schema     *syntax.File
+	Tuples     []rel.Tuple
+	Principals []rel.Principal
+	Objects    []rel.Object // to ask about
+}
+
+// A Question asks whether a principal holds a name on an object.
+type Question struct {
+	Object    rel.Object
+	Name      rel.Name
+	Principal rel.Principal
+}
+
+func (q Question) String() string {
+	return fmt.Sprintf("%s#%s@%s", q.Object, q.Name, q.Principal)
+}
+
+// New makes the world of a seed.
+func New(seed uint64) *World {
+	d := &dice{rand.New(rand.NewPCG(seed, worldStream))}
+	shape := newShape(d)
+	schema := newSchema(d, shape)
+	empty, err := oracle.New(schema, nil)
+	if err != nil {
+		panic(invariant.Unreachable("schema of a random world", err))
+	}
+	p := &population{dice: d, shape: shape, schema: schema, world: empty}
+	p.populate()
+	return &World{Seed: seed, Schema: schema, Tuples: p.world.Tuples(), Principals: p.principals(), Objects: p.asked()}
+}
+
+// worldStream keeps the draws of a world apart from those of what is done to it.
+const (
+	worldStream = 1
+	trialStream = 2
+)
+
+// A shape is what kind of world it is; the sizes are small, because what two
+// objects cannot show is rarely shown by ten.
+type shape struct {
+	containers int  // definitions beside the plain subjects
+	objects    int  // of each container type
+	users      int  // of each plain subject type
+	perPlace   int  // tuples of one relation of one object, at most
+	chain      int  // length of a chain of objects in objects; 0 for none
+	clique     int  // how many groups are each a member of all others; 0 for none
+	rules      bool // with multiplicities, one-role rules and `of`
+	monotone   bool // without `-` and `except`
+}
+
+func newShape(d *dice) shape {
+	s := shape{
+		containers: 2 + d.IntN(3),
+		objects:    2 + d.IntN(2),
+		users:      2 + d.IntN(2),
+		perPlace:   4 + d.IntN(4),
+		rules:      d.chance(30),
+		monotone:   d.chance(8),
+	}
+	switch {
+	case d.chance(2):
+		s.chain, s.objects = 100+d.IntN(100), 2
+	case d.chance(7):
+		s.chain, s.objects = 10+d.IntN(30), 2
+	case d.chance(8):
+		s.clique, s.objects = 4+d.IntN(5), 2
+	}
+	return s
+}
+
+// objectsMax bounds what is asked of a world: without it the few worlds with a
+// long chain would ask most of the questions.
+const objectsMax = 10
+
+// Questions are every name of every object to ask about, for every principal;
+// but relations, whose answers are the simplest, only of every second object.
+func (w *World) Questions() []Question {
+	var all []Question
+	for _, principal := range w.Principals {
+		for i, object := range w.Objects {
+			simple := len(definitionOf(w.Schema, string(object.Type())).Relations)
+			for j, name := range namesOf(w.Schema, object.Type()) {
+				if i%2 == 0 || j >= simple {
+					all = append(all, Question{object, name, principal})
+				}
+			}
+		}
+	}
+	return all
+}
+
+// objectOf makes an object of parts that this package made up itself.
+func objectOf(typ, id string) rel.Object {
+	o, err := rel.NewObject(typ, id)
+	if err != nil {
+		panic(invariant.Unreachable("object of a random world", err))
+	}
+	return o
+}
+
+// namesOf lists what a type declares: relations, roles, permissions.
+func namesOf(file *syntax.File, typ rel.ObjectType) []rel.Name {
+	var all []rel.Name
+	for _, text := range declared(definitionOf(file, string(typ))) {
+		all = append(all, rel.Name(text))
+	}
+	return all
+}
+
+// stored is every relation and role of a definition.
+func stored(d *syntax.Definition) []*syntax.Relation {
+	all := slices.Clone(d.Relations)
+	for _, block := range d.Roles {
+		all = append(all, block.Roles...)
+	}
+	return all
+}
+
+// dice are where chance comes from.
+type dice struct{ *rand.Rand }
+
+// chance is true in so many of a hundred.
+func (d *dice) chance(percent int) bool { return d.IntN(100) < percent }
+
+// pick takes one of a list that is not empty.
+func pick[T any](d *dice, all []T) T { return all[d.IntN(len(all))] }
+
+// some takes up to n different ones of a list, in their order.
+func some[T any](d *dice, all []T, n int) []T {
+	n = min(n, len(all))
+	at := d.Perm(len(all))[:n]
+	slices.Sort(at)
+	taken := make([]T, n)
+	for i, j := range at {
+		taken[i] = all[j]
+	}
+	return taken
+}
