@@ -1,0 +1,72 @@
+package rpc
+
+import (
+	"context"
+
+	pembav1 "github.com/pemba-io/pemba/gen/pemba/v1"
+	"github.com/pemba-io/pemba/internal/rel"
+	"github.com/pemba-io/pemba/internal/service"
+)
+
+// EffectiveAccess answers everything that a principal has on an object.
+func (s *permissionServer) EffectiveAccess(ctx context.Context, req *pembav1.EffectiveAccessRequest) (*pembav1.EffectiveAccessResponse, error) {
+	query, err := accessQuery(req)
+	if err != nil {
+		return nil, err
+	}
+	answer, err := s.service.EffectiveAccess(ctx, query)
+	if err != nil {
+		return nil, err
+	}
+	return accessResponse(answer), nil
+}
+
+func accessQuery(req *pembav1.EffectiveAccessRequest) (service.AccessQuery, error) {
+	var f form
+	f.refuse("context", len(req.GetContext().GetFields()) > 0, noConditions)
+	f.refuse("contextual_tuples", len(req.GetContextualTuples()) > 0, noContextual)
+	f.refuse("include_grantable_roles", req.GetIncludeGrantableRoles(), "leave it out; grant rules are kept with the schema, and judged by a later release")
+	query := service.AccessQuery{
+		Store:       f.store(req.GetStore()),
+		Consistency: f.consistency(req.GetConsistency()),
+		Object:      f.object(req.GetObject()),
+		Principal:   f.principal(req.GetSubject(), req.GetAdditionalSubjects()),
+		Explain:     req.GetExplain(),
+	}
+	return query, f.err()
+}
+
+func accessResponse(a service.AccessAnswer) *pembav1.EffectiveAccessResponse {
+	return &pembav1.EffectiveAccessResponse{
+		Snapshot:    a.Snapshot.Token(),
+		Role:        string(a.Role),
+		Permissions: texts(a.Permissions),
+		Explanation: reasonToProto(a.Reason),
+	}
+}
+
+func texts(names []rel.Name) []string {
+	if len(names) == 0 {
+		return nil
+	}
+	out := make([]string, len(names))
+	for i, n := range names {
+		out[i] = string(n)
+	}
+	return out
+}
+
+// Expand is not in this release.
+func (*permissionServer) Expand(context.Context, *pembav1.ExpandRequest) (*pembav1.ExpandResponse, error) {
+	return nil, notInThisRelease("PermissionService.Expand", "use ReadSchema for the expression and ReadTuples for the tuples, or Check with `explain` for one subject")
+}
+
+// ListObjects is not in this release.
+func (*permissionServer) ListObjects(context.Context, *pembav1.ListObjectsRequest) (*pembav1.ListObjectsResponse, error) {
+	return nil, notInThisRelease("PermissionService.ListObjects", "use BatchCheck with the objects that the application knows")
+}
+
+// ListSubjects is not in this release.
+func (*permissionServer) ListSubjects(context.Context, *pembav1.ListSubjectsRequest) (*pembav1.ListSubjectsResponse, error) {
+	return nil, notInThisRelease("PermissionService.ListSubjects", "use BatchCheck with the subjects that the application knows, or ReadTuples for those that stand on the object itself")
+}

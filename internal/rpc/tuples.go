@@ -1,0 +1,144 @@
+package rpc
+
+import (
+	"context"
+
+	"google.golang.org/grpc"
+
+	pembav1 "github.com/pemba-io/pemba/gen/pemba/v1"
+	"github.com/pemba-io/pemba/internal/rel"
+	"github.com/pemba-io/pemba/internal/service"
+)
+
+// answerBytesMax keeps what a list answers below the 4 MiB that a client takes by
+// default, with room for what stands beside the list. Ten thousand tuples of the
+// longest ids are 27 MB.
+const answerBytesMax = 3 << 20
+
+// framingBytes is what an entry of a list takes beside its texts: tags and
+// lengths.
+const framingBytes = 16
+
+// ReadTuples lists or counts stored tuples.
+func (s *tupleServer) ReadTuples(ctx context.Context, req *pembav1.ReadTuplesRequest) (*pembav1.ReadTuplesResponse, error) {
+	query, err := readQuery(req)
+	if err != nil {
+		return nil, err
+	}
+	answer, err := s.page(ctx, query)
+	if err != nil {
+		return nil, err
+	}
+	return readResponse(query, answer), nil
+}
+
+func readQuery(req *pembav1.ReadTuplesRequest) (service.ReadQuery, error) {
+	var f form
+	query := service.ReadQuery{
+		Store:       f.store(req.GetStore()),
+		Consistency: f.consistency(req.GetConsistency()),
+		Filter:      f.filter("filter", req.GetFilter()),
+		CountOnly:   req.GetCountOnly(),
+		PageSize:    service.PageSizeDefault,
+	}
+	token := req.GetPageToken()
+	if query.CountOnly {
+		if token != "" {
+			f.unwanted("page_token", "leave it out; `count_only` counts all tuples at once")
+		}
+		return query, f.err()
+	}
+	query.PageSize = f.pageSize(req.GetPageSize())
+	if err := f.err(); err != nil {
+		return query, err
+	}
+	query.Page = given(&f, "page_token", token, service.FirstPage(readArguments(query)...).At)
+	return query, f.err()
+}
+
+// readArguments are what must stay the same from page to page. A field that is
+// not set and one set to its default are the same argument.
+func readArguments(q service.ReadQuery) []string {
+	subjectRelation := "any"
+	if q.Filter.SubjectRelation != nil {
+		subjectRelation = "=" + string(*q.Filter.SubjectRelation)
+	}
+	atLeast := ""
+	if q.Consistency.AtLeast != nil {
+		atLeast = q.Consistency.AtLeast.Token()
+	}
+	return []string{
+		"ReadTuples", string(q.Store), atLeast,
+		string(q.Filter.ObjectType), q.Filter.ObjectID, q.Filter.IDPrefix, string(q.Filter.Relation),
+		string(q.Filter.SubjectType), q.Filter.SubjectID, subjectRelation,
+	}
+}
+
+// page reads a page whose tuples fit a message. One that does not is read again
+// with as many as do: that is rare, and knowing sizes is not the service's
+// business.
+func (s *tupleServer) page(ctx context.Context, q service.ReadQuery) (service.ReadAnswer, error) {
+	for {
+		answer, err := s.service.ReadTuples(ctx, q)
+		if err != nil {
+			return service.ReadAnswer{}, err
+		}
+		fit := tuplesThatFit(answer.Tuples, answerBytesMax)
+		if fit == len(answer.Tuples) {
+			return answer, nil
+		}
+		q.PageSize = fit
+	}
+}
+
+// tuplesThatFit is how many of the tuples, from the first, take at most so many
+// bytes as proto; one always fits.
+func tuplesThatFit(tuples []rel.Tuple, room int) int {
+	for i, t := range tuples {
+		room -= len(t.Object.Type()) + len(t.Object.ID()) + len(t.Relation) +
+			len(t.Subject.Type()) + len(t.Subject.ID()) + len(t.Subject.Relation()) + framingBytes
+		if room < 0 {
+			return max(i, 1)
+		}
+	}
+	return len(tuples)
+}
+
+func readResponse(q service.ReadQuery, a service.ReadAnswer) *pembav1.ReadTuplesResponse {
+	if q.CountOnly {
+		return &pembav1.ReadTuplesResponse{Snapshot: a.Snapshot.Token(), Count: a.Count}
+	}
+	response := &pembav1.ReadTuplesResponse{
+		Snapshot:      a.Snapshot.Token(),
+		Tuples:        make([]*pembav1.Tuple, len(a.Tuples)),
+		NextPageToken: a.Next,
+	}
+	for i, t := range a.Tuples {
+		response.Tuples[i] = tupleToProto(t)
+	}
+	return response
+}
+
+func tupleToProto(t rel.Tuple) *pembav1.Tuple {
+	return &pembav1.Tuple{Object: t.Object.String(), Relation: string(t.Relation), Subject: t.Subject.String()}
+}
+
+// ListHistory is not in this release.
+func (*tupleServer) ListHistory(context.Context, *pembav1.ListHistoryRequest) (*pembav1.ListHistoryResponse, error) {
+	return nil, notInThisRelease("TupleService.ListHistory", "every change is kept, and a later release will list them; until then keep a record where the application writes")
+}
+
+// Watch is not in this release.
+func (*tupleServer) Watch(*pembav1.WatchRequest, grpc.ServerStreamingServer[pembav1.WatchResponse]) error {
+	return notInThisRelease("TupleService.Watch", "use the changes that each Write answers with")
+}
+
+// ImportTuples is not in this release.
+func (*tupleServer) ImportTuples(grpc.ClientStreamingServer[pembav1.ImportTuplesRequest, pembav1.ImportTuplesResponse]) error {
+	return notInThisRelease("TupleService.ImportTuples", "use Write with `touch`, a thousand tuples at a time")
+}
+
+// ExportTuples is not in this release.
+func (*tupleServer) ExportTuples(*pembav1.ExportTuplesRequest, grpc.ServerStreamingServer[pembav1.ExportTuplesResponse]) error {
+	return notInThisRelease("TupleService.ExportTuples", "use ReadTuples: all of its pages are of one snapshot")
+}

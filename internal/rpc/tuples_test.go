@@ -1,0 +1,414 @@
+package rpc
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"testing"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/protobuf/proto"
+
+	pembav1 "github.com/pemba-io/pemba/gen/pemba/v1"
+	"github.com/pemba-io/pemba/internal/fault"
+	"github.com/pemba-io/pemba/internal/rel"
+	"github.com/pemba-io/pemba/internal/service"
+)
+
+func faultOf(t testing.TB, err error) *fault.Fault {
+	t.Helper()
+	f := fault.Of(err)
+	if f == nil {
+		t.Fatalf("got %v, want a fault", err)
+	}
+	return f
+}
+
+func text(t *pembav1.Tuple) string {
+	return t.GetObject() + "#" + t.GetRelation() + "@" + t.GetSubject()
+}
+
+func TestWriteAnswersTheNetChange(t *testing.T) {
+	w := newWorld(t)
+	answer, err := w.tuples.Write(t.Context(), &pembav1.WriteRequest{Updates: []*pembav1.Update{
+		create(tuple("team:new", "lead", "user:ana")),
+		touch(tuple("team:new", "lead", "user:ana")),
+		touch(tuple("team:core", "member", "team:sub#member")), // is there
+		deleteTuple(key("project:p1", "viewer", "link:l1")),
+		deleteTuple(key("project:p1", "viewer", "link:l2")), // is not there
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var changes []string
+	for _, c := range answer.GetChanges() {
+		changes = append(changes, strings.TrimPrefix(c.GetOperation().String(), "OPERATION_")+" "+text(c.GetTuple()))
+	}
+	if want := []string{"DELETED project:p1#viewer@link:l1", "CREATED team:new#lead@user:ana"}; !slices.Equal(changes, want) {
+		t.Errorf("got %q", changes)
+	}
+	if answer.GetCreatedCount() != 1 || answer.GetDeletedCount() != 1 || answer.GetTouchedCount() != 0 || answer.GetChangesCut() || answer.GetSnapshot() == "" {
+		t.Errorf("got %v", answer)
+	}
+
+	again, err := w.tuples.Write(t.Context(), goodWrite(touch(tuple("team:new", "lead", "user:ana"))))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if again.GetSnapshot() != answer.GetSnapshot() || len(again.GetChanges()) != 0 {
+		t.Errorf("a write without a net change answered %v", again)
+	}
+	fresh := &pembav1.Consistency{Requirement: &pembav1.Consistency_AtLeastAsFresh{AtLeastAsFresh: answer.GetSnapshot()}}
+	check, err := w.permissions.Check(t.Context(), &pembav1.CheckRequest{Consistency: fresh, Object: "team:new", Permission: "lead", Subject: "user:ana"})
+	if err != nil || !check.GetGranted() || check.GetSnapshot() != answer.GetSnapshot() {
+		t.Errorf("got %v, %v", check, err)
+	}
+}
+
+func TestManyChangesAreCutAndCounted(t *testing.T) {
+	w := newWorld(t)
+	long := strings.Repeat("x", 1000)
+	updates := make([]*pembav1.Update, updatesMax)
+	for i := range updates {
+		updates[i] = create(tuple(fmt.Sprintf("team:%d%s", i, long), "lead", "user:"+long))
+	}
+	answer, err := w.tuples.Write(t.Context(), goodWrite(updates...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !answer.GetChangesCut() || answer.GetCreatedCount() != updatesMax || proto.Size(answer) > changesBytesMax+10_000 || len(answer.GetChanges()) < 400 {
+		t.Errorf("cut %v, %d of %d, %d bytes", answer.GetChangesCut(), len(answer.GetChanges()), answer.GetCreatedCount(), proto.Size(answer))
+	}
+
+	many := service.WriteAnswer{Changes: make([]rel.Change, changesMax+1)}
+	for i := range many.Changes {
+		many.Changes[i] = rel.Change{Op: rel.Touch, Tuple: rel.Tuple{Relation: "x"}}
+	}
+	if r := writeResponse(many); !r.GetChangesCut() || len(r.GetChanges()) != changesMax || r.GetTouchedCount() != changesMax+1 {
+		t.Errorf("%d changes, cut %v", len(r.GetChanges()), r.GetChangesCut())
+	}
+	many.Changes = many.Changes[:changesMax]
+	if r := writeResponse(many); r.GetChangesCut() || len(r.GetChanges()) != changesMax {
+		t.Errorf("%d changes, cut %v", len(r.GetChanges()), r.GetChangesCut())
+	}
+}
+
+func TestARefusedWriteNamesRuleFieldAndTuple(t *testing.T) {
+	w := newWorld(t)
+	for _, c := range []struct {
+		name    string
+		request *pembav1.WriteRequest
+		code    codes.Code
+		reason  string
+		fields  []string
+	}{
+		{
+			"not in the schema", goodWrite(touch(tuple("project:p1", "viewr", "user:x")), deleteTuple(key("project:p1", "view", "user:x")), create(tuple("project:p1", "banned", "team:core#member"))),
+			codes.FailedPrecondition, "NOT_IN_SCHEMA",
+			[]string{"updates[0].touch", "updates[1].delete_tuple", "updates[2].create"},
+		},
+		{
+			"exists", goodWrite(touch(tuple("team:x", "lead", "user:x")), create(tuple("project:p1", "viewer", "link:l1"))),
+			codes.AlreadyExists, "ALREADY_EXISTS",
+			[]string{"updates[1].create"},
+		},
+		{
+			"a filter must match", withPreconditions(mustMatch(nil), mustMatch(&pembav1.TupleFilter{ObjectType: "team", ObjectId: "nowhere"})),
+			codes.FailedPrecondition, "PRECONDITION_MUST_HOLD",
+			[]string{"preconditions[1]"},
+		},
+		{
+			"a filter must not match", withPreconditions(&pembav1.Precondition{Condition: &pembav1.Precondition_FilterMustNotMatch{FilterMustNotMatch: &pembav1.TupleFilter{Relation: "banned"}}}),
+			codes.FailedPrecondition, "PRECONDITION_MUST_HOLD",
+			[]string{"preconditions[0]"},
+		},
+		{
+			"a permission must hold", withPreconditions(
+				mustHold(&pembav1.PermissionCondition{Object: "project:p1", Permission: "edit", Subject: "user:ana"}),
+				mustHold(&pembav1.PermissionCondition{Object: "project:p1", Permission: "edit", Subject: "user:mia", AdditionalSubjects: []string{"link:l1"}})),
+			codes.FailedPrecondition, "PRECONDITION_MUST_HOLD",
+			[]string{"preconditions[1]"},
+		},
+		{"a misspelt filter", withPreconditions(mustMatch(&pembav1.TupleFilter{ObjectType: "taem"})), codes.InvalidArgument, "TYPE_MUST_EXIST", nil},
+		{"one role", goodWrite(touch(tuple("organization:acme", "member", "user:ana"))), codes.FailedPrecondition, "ONE_ROLE_PER_SUBJECT", nil},
+		{
+			"upper bound", goodWrite(
+				touch(tuple("project:p1", "banned", "user:a")), touch(tuple("project:p1", "banned", "user:b")), touch(tuple("project:p1", "banned", "user:c")),
+				touch(tuple("project:p1", "reviewer", "user:a")), touch(tuple("project:p1", "reviewer", "user:b")), touch(tuple("project:p1", "reviewer", "user:c"))),
+			codes.FailedPrecondition, "UPPER_BOUND_MUST_HOLD", nil,
+		},
+		{"lower bound", goodWrite(deleteTuple(key("organization:acme", "admin", "user:ana"))), codes.FailedPrecondition, "LOWER_BOUND_MUST_HOLD", nil},
+		{"of", goodWrite(touch(tuple("project:p1", "reviewer", "user:z"))), codes.FailedPrecondition, "SUBJECT_MUST_BE_IN", nil},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			_, err := w.tuples.Write(t.Context(), c.request)
+			r := mustRefuse(t, err, c.code, c.reason)
+			if !slices.Equal(r.fields(), c.fields) && len(r.fields())+len(c.fields) > 0 {
+				t.Errorf("the violations are in %q", r.fields())
+			}
+		})
+	}
+}
+
+func TestStoresAndSchemasMustExist(t *testing.T) {
+	w := newEmptyWorld(t, service.Config{})
+	for _, request := range []proto.Message{
+		goodCheck(func(*pembav1.CheckRequest) {}),
+		&pembav1.BatchCheckRequest{Items: []*pembav1.BatchCheckItem{{Object: "project:p1", Permission: "view", Subject: "user:ana"}}},
+		&pembav1.EffectiveAccessRequest{Object: "project:p1", Subject: "user:ana"},
+		goodWrite(touch(tuple("team:core", "lead", "user:ana"))),
+		&pembav1.ReadTuplesRequest{},
+		&pembav1.ReadSchemaRequest{},
+	} {
+		mustRefuse(t, w.send(t, request), codes.NotFound, "SCHEMA_MUST_EXIST")
+		m := request.ProtoReflect()
+		store := m.Descriptor().Fields().ByName("store")
+		m.Set(store, m.NewField(store))
+		elsewhere := proto.Clone(request).ProtoReflect()
+		elsewhere.Set(store, protoString("elsewhere"))
+		mustRefuse(t, w.send(t, elsewhere.Interface()), codes.NotFound, "STORE_MUST_EXIST")
+	}
+	mustRefuse(t, w.send(t, &pembav1.WriteSchemaRequest{Store: "elsewhere", Schema: worldSchema}), codes.NotFound, "STORE_MUST_EXIST")
+}
+
+func TestForeignAndFutureSnapshotsAreRefused(t *testing.T) {
+	w, other := newWorld(t), newWorld(t)
+	answer, err := other.permissions.Check(t.Context(), goodCheck(func(*pembav1.CheckRequest) {}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	foreign := answer.GetSnapshot()
+	if answer, err = w.permissions.Check(t.Context(), goodCheck(func(*pembav1.CheckRequest) {})); err != nil {
+		t.Fatal(err)
+	}
+	here, err := rel.ParseSnapshot(answer.GetSnapshot())
+	if err != nil {
+		t.Fatal(err)
+	}
+	here.Revision++
+	future := here.Token()
+	for _, c := range []struct{ snapshot, reason string }{
+		{foreign, "SNAPSHOT_MUST_BE_OF_THIS_STORE"},
+		{future, "SNAPSHOT_MUST_NOT_BE_OF_THE_FUTURE"},
+	} {
+		consistency := &pembav1.Consistency{Requirement: &pembav1.Consistency_AtLeastAsFresh{AtLeastAsFresh: c.snapshot}}
+		for _, request := range []proto.Message{
+			goodCheck(func(r *pembav1.CheckRequest) { r.Consistency = consistency }),
+			&pembav1.BatchCheckRequest{Consistency: consistency, Items: []*pembav1.BatchCheckItem{{}}},
+			&pembav1.EffectiveAccessRequest{Object: "project:p1", Subject: "user:ana", Consistency: consistency},
+			&pembav1.ReadTuplesRequest{Consistency: consistency},
+			&pembav1.ReadSchemaRequest{Consistency: consistency},
+		} {
+			mustRefuse(t, w.send(t, request), codes.FailedPrecondition, c.reason)
+		}
+	}
+}
+
+func TestPagesTogetherAreComplete(t *testing.T) {
+	w := newWorld(t)
+	all := strings.Fields(worldTuples)
+	slices.Sort(all)
+	for size := range uint32(len(all) + 2) {
+		request := &pembav1.ReadTuplesRequest{PageSize: size}
+		var got []string
+		snapshot := ""
+		for page := 0; ; page++ {
+			answer, err := w.tuples.ReadTuples(t.Context(), request)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if snapshot != "" && answer.GetSnapshot() != snapshot {
+				t.Errorf("page %d is of another snapshot", page)
+			}
+			snapshot = answer.GetSnapshot()
+			for _, x := range answer.GetTuples() {
+				got = append(got, text(x))
+			}
+			if size == 3 { // what is written meanwhile is on no page
+				_, err := w.tuples.Write(t.Context(), goodWrite(touch(tuple("zoo:z", "member", "user:z"))))
+				mustRefuse(t, err, codes.FailedPrecondition, "NOT_IN_SCHEMA")
+			}
+			if request.PageToken = answer.GetNextPageToken(); request.GetPageToken() == "" {
+				break
+			}
+		}
+		slices.Sort(got)
+		if !slices.Equal(got, all) {
+			t.Errorf("size %d: got %q", size, got)
+		}
+	}
+}
+
+func TestPagesAreOfTheFirstPagesSnapshot(t *testing.T) {
+	w := newWorld(t)
+	filter := &pembav1.TupleFilter{ObjectType: "project"}
+	first, err := w.tuples.ReadTuples(t.Context(), &pembav1.ReadTuplesRequest{Filter: filter, PageSize: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.tuples.Write(t.Context(), goodWrite(touch(tuple("project:p1", "viewer", "user:late")), deleteTuple(key("project:p1", "viewer", "link:l1")))); err != nil {
+		t.Fatal(err)
+	}
+	second, err := w.tuples.ReadTuples(t.Context(), &pembav1.ReadTuplesRequest{Filter: filter, PageSize: 100, PageToken: first.GetNextPageToken()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := len(first.GetTuples()) + len(second.GetTuples()); n != 6 || second.GetSnapshot() != first.GetSnapshot() {
+		t.Errorf("%d tuples at %s and %s", n, first.GetSnapshot(), second.GetSnapshot())
+	}
+
+	other := newWorld(t)
+	for _, c := range []struct {
+		name    string
+		world   *world
+		request *pembav1.ReadTuplesRequest
+		code    codes.Code
+		reason  string
+	}{
+		{"other filter", w, &pembav1.ReadTuplesRequest{PageSize: 2}, codes.InvalidArgument, "PAGE_TOKEN_MUST_FIT_THE_REQUEST"},
+		{"relation empty, not unset", w, &pembav1.ReadTuplesRequest{Filter: &pembav1.TupleFilter{ObjectType: "project", SubjectRelation: proto.String("")}}, codes.InvalidArgument, "PAGE_TOKEN_MUST_FIT_THE_REQUEST"},
+		{"other consistency", w, &pembav1.ReadTuplesRequest{Filter: filter, Consistency: &pembav1.Consistency{Requirement: &pembav1.Consistency_AtLeastAsFresh{AtLeastAsFresh: first.GetSnapshot()}}}, codes.InvalidArgument, "PAGE_TOKEN_MUST_FIT_THE_REQUEST"},
+		{"other store", other, &pembav1.ReadTuplesRequest{Filter: filter}, codes.FailedPrecondition, "SNAPSHOT_MUST_BE_OF_THIS_STORE"},
+	} {
+		c.request.PageToken = first.GetNextPageToken()
+		_, err := c.world.tuples.ReadTuples(t.Context(), c.request)
+		t.Run(c.name, func(t *testing.T) { mustRefuse(t, err, c.code, c.reason) })
+	}
+	same := &pembav1.ReadTuplesRequest{Store: "default", Filter: filter, Consistency: &pembav1.Consistency{}, PageToken: first.GetNextPageToken()}
+	if _, err := w.tuples.ReadTuples(t.Context(), same); err != nil {
+		t.Errorf("the same request, written otherwise: %v", err)
+	}
+}
+
+func TestReadTuplesSelectsAndCounts(t *testing.T) {
+	w := newWorld(t)
+	for _, c := range []struct {
+		filter *pembav1.TupleFilter
+		count  int
+	}{
+		{nil, 10},
+		{&pembav1.TupleFilter{}, 10},
+		{&pembav1.TupleFilter{ObjectType: "project", ObjectId: "p1"}, 6},
+		{&pembav1.TupleFilter{ObjectType: "project", ObjectIdPrefix: "p"}, 6},
+		{&pembav1.TupleFilter{ObjectType: "project", ObjectIdPrefix: "q"}, 0},
+		{&pembav1.TupleFilter{Relation: "editor"}, 2},
+		{&pembav1.TupleFilter{SubjectType: "user", SubjectId: "bad"}, 2},
+		{&pembav1.TupleFilter{SubjectType: "team"}, 2},
+		{&pembav1.TupleFilter{SubjectType: "team", SubjectRelation: proto.String("")}, 0},
+		{&pembav1.TupleFilter{SubjectType: "team", SubjectId: "sub", SubjectRelation: proto.String("member")}, 1},
+		{&pembav1.TupleFilter{SubjectRelation: proto.String("")}, 8},
+	} {
+		list, err := w.tuples.ReadTuples(t.Context(), readWith(c.filter))
+		if err != nil {
+			t.Fatal(err)
+		}
+		count, err := w.tuples.ReadTuples(t.Context(), &pembav1.ReadTuplesRequest{Filter: c.filter, CountOnly: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(list.GetTuples()) != c.count || count.GetCount() != uint64(c.count) || len(count.GetTuples()) != 0 || list.GetCount() != 0 || list.GetSnapshot() == "" {
+			t.Errorf("%v: %d tuples, count %d, want %d", c.filter, len(list.GetTuples()), count.GetCount(), c.count)
+		}
+	}
+	for _, c := range []struct {
+		filter *pembav1.TupleFilter
+		reason string
+	}{
+		{&pembav1.TupleFilter{ObjectType: "projekt"}, "TYPE_MUST_EXIST"},
+		{&pembav1.TupleFilter{Relation: "viewr"}, "NAME_MUST_EXIST"},
+		{&pembav1.TupleFilter{ObjectType: "project", Relation: "view"}, "NAME_MUST_EXIST"},
+		{&pembav1.TupleFilter{SubjectType: "usr"}, "TYPE_MUST_EXIST"},
+		{&pembav1.TupleFilter{SubjectType: "team", SubjectRelation: proto.String("membr")}, "NAME_MUST_EXIST"},
+	} {
+		_, err := w.tuples.ReadTuples(t.Context(), readWith(c.filter))
+		mustRefuse(t, err, codes.InvalidArgument, c.reason)
+	}
+}
+
+// A page of long tuples is shorter than was asked for, and none is lost.
+func TestALargePageFitsAMessage(t *testing.T) {
+	w := newWorld(t)
+	long := strings.Repeat("x", 1000)
+	const batches = 2
+	for batch := range batches {
+		updates := make([]*pembav1.Update, updatesMax)
+		for i := range updates {
+			updates[i] = create(tuple(fmt.Sprintf("team:%d-%d-%s", i, batch, long), "lead", "user:"+long))
+		}
+		if _, err := w.tuples.Write(t.Context(), goodWrite(updates...)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	seen := make(map[string]bool)
+	request := &pembav1.ReadTuplesRequest{Filter: &pembav1.TupleFilter{ObjectType: "team", Relation: "lead"}, PageSize: 10_000}
+	pages := 0
+	for {
+		answer, err := w.tuples.ReadTuples(t.Context(), request) // the client takes 4 MiB
+		if err != nil {
+			t.Fatal(err)
+		}
+		pages++
+		for _, x := range answer.GetTuples() {
+			seen[x.GetObject()] = true
+		}
+		if request.PageToken = answer.GetNextPageToken(); request.GetPageToken() == "" {
+			break
+		}
+	}
+	if len(seen) != batches*updatesMax || pages != 2 {
+		t.Errorf("%d tuples on %d pages", len(seen), pages)
+	}
+}
+
+// Every RPC that is not served says so by name.
+func TestRPCsOfLaterReleasesAreRefused(t *testing.T) {
+	w := newWorld(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	for rpc, call := range map[string]func() error{
+		"PermissionService.Expand":       func() error { _, err := w.permissions.Expand(ctx, &pembav1.ExpandRequest{}); return err },
+		"PermissionService.ListObjects":  func() error { _, err := w.permissions.ListObjects(ctx, &pembav1.ListObjectsRequest{}); return err },
+		"PermissionService.ListSubjects": func() error { _, err := w.permissions.ListSubjects(ctx, &pembav1.ListSubjectsRequest{}); return err },
+		"TupleService.ListHistory":       func() error { _, err := w.tuples.ListHistory(ctx, &pembav1.ListHistoryRequest{}); return err },
+		"TupleService.Watch": func() error {
+			stream, err := w.tuples.Watch(ctx, &pembav1.WatchRequest{})
+			if err == nil {
+				_, err = stream.Recv()
+			}
+			return err
+		},
+		"TupleService.ExportTuples": func() error {
+			stream, err := w.tuples.ExportTuples(ctx, &pembav1.ExportTuplesRequest{})
+			if err == nil {
+				_, err = stream.Recv()
+			}
+			return err
+		},
+		"TupleService.ImportTuples": func() error {
+			stream, err := w.tuples.ImportTuples(ctx)
+			if err != nil {
+				return err
+			}
+			for range 3 {
+				if err := stream.Send(&pembav1.ImportTuplesRequest{}); err != nil && err != io.EOF {
+					return err
+				}
+			}
+			_, err = stream.CloseAndRecv()
+			return err
+		},
+		"SchemaService.DiffSchema": func() error { _, err := w.schemas.DiffSchema(ctx, &pembav1.DiffSchemaRequest{}); return err },
+		"StoreService.CreateStore": func() error { _, err := w.stores.CreateStore(ctx, &pembav1.CreateStoreRequest{}); return err },
+		"StoreService.ListStores":  func() error { _, err := w.stores.ListStores(ctx, &pembav1.ListStoresRequest{}); return err },
+		"StoreService.DeleteStore": func() error { _, err := w.stores.DeleteStore(ctx, &pembav1.DeleteStoreRequest{}); return err },
+	} {
+		t.Run(rpc, func(t *testing.T) {
+			r := mustRefuse(t, call(), codes.Unimplemented, "NOT_IN_THIS_RELEASE")
+			if !strings.HasPrefix(r.message, rpc+" is not in this release; ") {
+				t.Errorf("got %q", r.message)
+			}
+		})
+	}
+}

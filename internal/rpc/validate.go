@@ -1,0 +1,308 @@
+package rpc
+
+import (
+	"strconv"
+	"strings"
+
+	pembav1 "github.com/pemba-io/pemba/gen/pemba/v1"
+	"github.com/pemba-io/pemba/internal/fault"
+	"github.com/pemba-io/pemba/internal/rel"
+	"github.com/pemba-io/pemba/internal/service"
+)
+
+// Bounds on lists, as proto/pemba/v1 promises them.
+const (
+	batchItemsMax    = 1_000 // a batch is answered at once: its work and its answer are bounded by this
+	updatesMax       = 1_000 // a write holds up the store's other writers while it is judged
+	preconditionsMax = 100   // each can be a question of its own
+	presentedMax     = rel.PrincipalSubjectsMax - 1
+
+	// violationsMax bounds what is kept of a request that is wrong throughout.
+	violationsMax = 100
+)
+
+// A form is a request while it is read: it turns fields into values of rel, and
+// keeps what is wrong with each of them under the field's path. What a reading
+// function returns for a field that is wrong is the zero value, and is not used,
+// since the form then has a fault.
+//
+// The path is kept as steps, and becomes a text only where something is wrong:
+// reading a good request builds no strings.
+type form struct {
+	steps  [3]step
+	depth  int
+	faults []*fault.Fault
+	best   fault.Code // the lowest among faults
+}
+
+// A step leads into a field, or into one entry of it.
+type step struct {
+	field string
+	index int // noIndex where the field is no list
+}
+
+const noIndex = -1
+
+func (f *form) enter(field string, index int) {
+	f.steps[f.depth] = step{field, index}
+	f.depth++
+}
+
+func (f *form) leave() { f.depth-- }
+
+// path is where the form stands, and a field below it; an empty field is the
+// place itself.
+func (f *form) path(field string, index int) string {
+	var b strings.Builder
+	add := func(s step) {
+		if b.Len() > 0 {
+			b.WriteByte('.')
+		}
+		b.WriteString(s.field)
+		if s.index != noIndex {
+			b.WriteByte('[')
+			b.WriteString(strconv.Itoa(s.index))
+			b.WriteByte(']')
+		}
+	}
+	for _, s := range f.steps[:f.depth] {
+		add(s)
+	}
+	if field != "" {
+		add(step{field, index})
+	}
+	return b.String()
+}
+
+// keep keeps a fault. Beyond violationsMax only one with a rule of higher
+// precedence than all before is kept, since it names the refusal.
+func (f *form) keep(x *fault.Fault) {
+	switch {
+	case len(f.faults) < violationsMax:
+		f.faults = append(f.faults, x)
+	case x.Code < f.best:
+		f.faults[violationsMax-1] = x
+	default:
+		return
+	}
+	if f.best == 0 || x.Code < f.best {
+		f.best = x.Code
+	}
+}
+
+func (f *form) wrong(field string, err error) { f.wrongAt(field, noIndex, err) }
+
+func (f *form) wrongAt(field string, index int, err error) {
+	f.keep(fault.Of(err).In(f.path(field, index)))
+}
+
+// err is what is wrong with the request: nil, or one error with all of it.
+func (f *form) err() error { return fault.Join(f.faults) }
+
+func (f *form) missing(field, remedy string) {
+	path := f.path(field, noIndex)
+	f.keep(fault.Newf(fault.FieldMustBeSet, "%s is not set", path).Do("%s", remedy).In(path))
+}
+
+func (f *form) unwanted(field, why string) {
+	path := f.path(field, noIndex)
+	f.keep(fault.Newf(fault.FieldMustNotBeSet, "%s is set", path).Do("%s", why).In(path))
+}
+
+// refuse is for a field that this release does not serve: it is refused where
+// it is set, since to ignore it would be to answer another question.
+func (f *form) refuse(field string, isSet bool, instead string) {
+	if isSet {
+		path := f.path(field, noIndex)
+		f.keep(fault.Newf(fault.NotInThisRelease, "%s is not in this release", path).Do("%s", instead).In(path))
+	}
+}
+
+// atMost bounds the length of a list, and reports whether it keeps the bound:
+// what is longer is not read.
+func (f *form) atMost(field string, have, most int) bool {
+	if have > most {
+		path := f.path(field, noIndex)
+		f.keep(fault.Newf(fault.FieldMustBeWithinBounds, "%s has %d entries", path, have).Do("send at most %d", most).In(path))
+		return false
+	}
+	return true
+}
+
+// required reads a field that must be there.
+func required[T any](f *form, field, text string, parse func(string) (T, error), remedy string) T {
+	if text == "" {
+		f.missing(field, remedy)
+		var none T
+		return none
+	}
+	return given(f, field, text, parse)
+}
+
+// optional reads a field that may be empty; empty is the zero value.
+func optional[T any](f *form, field, text string, parse func(string) (T, error)) T {
+	if text == "" {
+		var none T
+		return none
+	}
+	return given(f, field, text, parse)
+}
+
+func given[T any](f *form, field, text string, parse func(string) (T, error)) T {
+	value, err := parse(text)
+	if err != nil {
+		f.wrong(field, err)
+	}
+	return value
+}
+
+func (f *form) store(text string) rel.Store { return given(f, "store", text, rel.ParseStore) }
+
+func (f *form) object(text string) rel.Object {
+	return required(f, "object", text, rel.ParseObject, "name the object as type:id, for example project:p1")
+}
+
+func (f *form) name(field, text, remedy string) rel.Name {
+	return required(f, field, text, rel.ParseName, remedy)
+}
+
+func (f *form) permission(text string) rel.Name {
+	return f.name("permission", text, "name a permission, role or relation of the object's type, for example view")
+}
+
+const subjectRemedy = "name the subject as type:id or type:id#name, for example user:ana"
+
+// principal reads `subject` and `additional_subjects`.
+func (f *form) principal(subject string, additional []string) rel.Principal {
+	identity := required(f, "subject", subject, parseConcrete, subjectRemedy)
+	if !f.atMost("additional_subjects", len(additional), presentedMax) {
+		return rel.Principal{}
+	}
+	var beside []rel.Subject
+	for i, text := range additional {
+		s, err := parseConcrete(text)
+		if err != nil {
+			f.wrongAt("additional_subjects", i, err)
+			continue
+		}
+		beside = append(beside, s)
+	}
+	if len(f.faults) > 0 {
+		return rel.Principal{}
+	}
+	p, err := rel.NewPrincipal(identity, beside...)
+	if err != nil {
+		f.wrong("additional_subjects", err)
+	}
+	return p
+}
+
+// parseConcrete reads a subject that a principal can have.
+func parseConcrete(text string) (rel.Subject, error) {
+	s, err := rel.ParseSubject(text)
+	if err == nil && s.IsWildcard() {
+		_, err = rel.NewPrincipal(s) // says why not
+	}
+	return s, err
+}
+
+// consistency reads how fresh an answer must be. On one node every read is of
+// the newest state, so what asks for less, and what asks for the newest, ask
+// for nothing here. A bool set to false is refused as the proto promises: it
+// could be meant as "not this one", and says nothing about which.
+func (f *form) consistency(c *pembav1.Consistency) service.Consistency {
+	if c.GetRequirement() == nil {
+		return service.Consistency{}
+	}
+	f.enter("consistency", noIndex)
+	defer f.leave()
+	switch r := c.GetRequirement().(type) {
+	case *pembav1.Consistency_MinimizeLatency:
+		f.mustBeTrue("minimize_latency", r.MinimizeLatency)
+	case *pembav1.Consistency_FullyConsistent:
+		f.mustBeTrue("fully_consistent", r.FullyConsistent)
+	case *pembav1.Consistency_AtLeastAsFresh:
+		at := given(f, "at_least_as_fresh", r.AtLeastAsFresh, rel.ParseSnapshot)
+		return service.Consistency{AtLeast: &at}
+	case *pembav1.Consistency_AtExactSnapshot:
+		f.refuse("at_exact_snapshot", true, "use at_least_as_fresh; every answer of this release is of the newest state")
+	case *pembav1.Consistency_AtTime:
+		f.refuse("at_time", true, "leave it out; every answer of this release is of the newest state")
+	}
+	return service.Consistency{}
+}
+
+func (f *form) mustBeTrue(field string, value bool) {
+	if !value {
+		path := f.path(field, noIndex)
+		f.keep(fault.Newf(fault.FieldMustBeWithinBounds, "%s is set to false", path).Do("set it to true, or leave the consistency out").In(path))
+	}
+}
+
+// pageSize reads how many entries a page may hold.
+func (f *form) pageSize(size uint32) int {
+	switch {
+	case size == 0:
+		return service.PageSizeDefault
+	case size > service.PageSizeMax:
+		f.keep(fault.Newf(fault.FieldMustBeWithinBounds, "a page of %d entries", size).
+			Do("ask for at most %d, or for 0, which means %d", service.PageSizeMax, service.PageSizeDefault).In(f.path("page_size", noIndex)))
+	}
+	return int(size)
+}
+
+const (
+	noConditions = "leave it out; no tuple has a condition in this release"
+	noContextual = "leave it out, and write the tuples that should count"
+)
+
+// tuple reads a tuple to be written.
+func (f *form) tuple(t *pembav1.Tuple) rel.Tuple {
+	f.refuse("caveat", t.GetCaveat() != nil, "leave it out; a tuple has no condition in this release")
+	f.refuse("expires_at", t.GetExpiresAt() != nil, "leave it out, and delete the tuple when its time has come")
+	return f.tupleKey(t.GetObject(), t.GetRelation(), t.GetSubject())
+}
+
+func (f *form) tupleKey(object, relation, subject string) rel.Tuple {
+	return rel.Tuple{
+		Object:   f.object(object),
+		Relation: f.name("relation", relation, "name a relation or a writable role of the object's type, for example viewer"),
+		Subject:  required(f, "subject", subject, rel.ParseSubject, "name the subject as type:id, type:id#name or type:*, for example user:ana"),
+	}
+}
+
+// filter reads what selects tuples.
+func (f *form) filter(field string, x *pembav1.TupleFilter) rel.Filter {
+	f.enter(field, noIndex)
+	defer f.leave()
+	before := len(f.faults)
+	filter := rel.Filter{
+		ObjectType:  optional(f, "object_type", x.GetObjectType(), rel.ParseType),
+		ObjectID:    optional(f, "object_id", x.GetObjectId(), parseObjectID),
+		IDPrefix:    optional(f, "object_id_prefix", x.GetObjectIdPrefix(), parseIDPrefix),
+		Relation:    optional(f, "relation", x.GetRelation(), rel.ParseName),
+		SubjectType: optional(f, "subject_type", x.GetSubjectType(), rel.ParseType),
+		SubjectID:   optional(f, "subject_id", x.GetSubjectId(), parseIDPrefix),
+	}
+	if x != nil && x.SubjectRelation != nil {
+		name := optional(f, "subject_relation", *x.SubjectRelation, rel.ParseName)
+		filter.SubjectRelation = &name
+	}
+	if len(f.faults) == before {
+		if err := filter.Check(); err != nil {
+			f.wrong("", err)
+		}
+	}
+	return filter
+}
+
+// parseIDPrefix reads what an id may begin with, which is what it may be, too.
+func parseIDPrefix(text string) (string, error) { return text, rel.CheckIDPrefix(text) }
+
+func parseObjectID(text string) (string, error) {
+	if text == "*" {
+		return "", fault.New(fault.ObjectMustBeConcrete, "the object id is a wildcard, which no object has").
+			Do("name one object, or leave the id out for all of the type")
+	}
+	return parseIDPrefix(text)
+}

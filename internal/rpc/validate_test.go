@@ -1,0 +1,389 @@
+package rpc
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/structpb"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	pembav1 "github.com/pemba-io/pemba/gen/pemba/v1"
+	"github.com/pemba-io/pemba/internal/rel"
+)
+
+// send asks whatever RPC takes this request.
+func (w *world) send(t testing.TB, request proto.Message) error {
+	t.Helper()
+	var err error
+	switch r := request.(type) {
+	case *pembav1.CheckRequest:
+		_, err = w.permissions.Check(t.Context(), r)
+	case *pembav1.BatchCheckRequest:
+		_, err = w.permissions.BatchCheck(t.Context(), r)
+	case *pembav1.EffectiveAccessRequest:
+		_, err = w.permissions.EffectiveAccess(t.Context(), r)
+	case *pembav1.WriteRequest:
+		_, err = w.tuples.Write(t.Context(), r)
+	case *pembav1.ReadTuplesRequest:
+		_, err = w.tuples.ReadTuples(t.Context(), r)
+	case *pembav1.WriteSchemaRequest:
+		_, err = w.schemas.WriteSchema(t.Context(), r)
+	case *pembav1.ReadSchemaRequest:
+		_, err = w.schemas.ReadSchema(t.Context(), r)
+	default:
+		t.Fatalf("no RPC takes %T", request)
+	}
+	return err
+}
+
+func goodCheck(change func(*pembav1.CheckRequest)) *pembav1.CheckRequest {
+	r := &pembav1.CheckRequest{Object: "project:p1", Permission: "view", Subject: "user:ana"}
+	change(r)
+	return r
+}
+
+func goodWrite(updates ...*pembav1.Update) *pembav1.WriteRequest {
+	return &pembav1.WriteRequest{Updates: updates}
+}
+
+func withPreconditions(p ...*pembav1.Precondition) *pembav1.WriteRequest {
+	return &pembav1.WriteRequest{Updates: []*pembav1.Update{touch(tuple("team:core", "lead", "user:ana"))}, Preconditions: p}
+}
+
+func mustMatch(f *pembav1.TupleFilter) *pembav1.Precondition {
+	return &pembav1.Precondition{Condition: &pembav1.Precondition_FilterMustMatch{FilterMustMatch: f}}
+}
+
+func mustHold(c *pembav1.PermissionCondition) *pembav1.Precondition {
+	return &pembav1.Precondition{Condition: &pembav1.Precondition_PermissionMustHold{PermissionMustHold: c}}
+}
+
+func readWith(f *pembav1.TupleFilter) *pembav1.ReadTuplesRequest {
+	return &pembav1.ReadTuplesRequest{Filter: f}
+}
+
+func subjects(n int, text string) []string {
+	all := make([]string, n)
+	for i := range all {
+		all[i] = text
+	}
+	return all
+}
+
+// A refused request, and what is said of it: "FIELD REASON" for each violation.
+type refused struct {
+	name    string
+	request proto.Message
+	want    []string
+}
+
+const (
+	missing  = "FIELD_MUST_BE_SET"
+	unwanted = "FIELD_MUST_NOT_BE_SET"
+	bounds   = "FIELD_MUST_BE_WITHIN_BOUNDS"
+)
+
+func refusedQuestions() []refused {
+	return []refused{
+		{"nothing", &pembav1.CheckRequest{}, []string{"object " + missing, "permission " + missing, "subject " + missing}},
+		{"nothing of access", &pembav1.EffectiveAccessRequest{}, []string{"object " + missing, "subject " + missing}},
+		{"a store", goodCheck(func(r *pembav1.CheckRequest) { r.Store = "Default" }), []string{"store STORE_NAME_MUST_BE_VALID"}},
+		{"a long store", goodCheck(func(r *pembav1.CheckRequest) { r.Store = strings.Repeat("a", 65) }), []string{"store STORE_NAME_MUST_BE_VALID"}},
+		{"an object without a type", goodCheck(func(r *pembav1.CheckRequest) { r.Object = "p1" }), []string{"object OBJECT_MUST_HAVE_TYPE"}},
+		{"an object of no type's name", goodCheck(func(r *pembav1.CheckRequest) { r.Object = "Project:p1" }), []string{"object TYPE_NAME_MUST_BE_VALID"}},
+		{"an object without an id", goodCheck(func(r *pembav1.CheckRequest) { r.Object = "project:" }), []string{"object ID_MUST_BE_VALID"}},
+		{"an object with a long id", goodCheck(func(r *pembav1.CheckRequest) { r.Object = "project:" + strings.Repeat("x", 1025) }), []string{"object ID_MUST_BE_VALID"}},
+		{"a userset as object", goodCheck(func(r *pembav1.CheckRequest) { r.Object = "team:core#member" }), []string{"object ID_MUST_BE_VALID"}},
+		{"a wildcard as object", goodCheck(func(r *pembav1.CheckRequest) { r.Object = "project:*" }), []string{"object OBJECT_MUST_BE_CONCRETE"}},
+		{"a control character", goodCheck(func(r *pembav1.CheckRequest) { r.Object = "project:\x07" }), []string{"object ID_MUST_BE_VALID"}},
+		{"a name", goodCheck(func(r *pembav1.CheckRequest) { r.Permission = "View" }), []string{"permission NAME_MUST_BE_VALID"}},
+		{"a long name", goodCheck(func(r *pembav1.CheckRequest) { r.Permission = strings.Repeat("v", 65) }), []string{"permission NAME_MUST_BE_VALID"}},
+		{"a subject without a type", goodCheck(func(r *pembav1.CheckRequest) { r.Subject = "ana" }), []string{"subject OBJECT_MUST_HAVE_TYPE"}},
+		{"a subject with an empty relation", goodCheck(func(r *pembav1.CheckRequest) { r.Subject = "team:core#" }), []string{"subject NAME_MUST_BE_VALID"}},
+		{"a wildcard as subject", goodCheck(func(r *pembav1.CheckRequest) { r.Subject = "user:*" }), []string{"subject SUBJECT_MUST_BE_CONCRETE"}},
+		{
+			"what is presented",
+			goodCheck(func(r *pembav1.CheckRequest) { r.AdditionalSubjects = []string{"link:l1", "", "user:*", "x"} }),
+			[]string{"additional_subjects[1] OBJECT_MUST_HAVE_TYPE", "additional_subjects[2] SUBJECT_MUST_BE_CONCRETE", "additional_subjects[3] OBJECT_MUST_HAVE_TYPE"},
+		},
+		{"too much is presented", goodCheck(func(r *pembav1.CheckRequest) { r.AdditionalSubjects = subjects(100, "link:l1") }), []string{"additional_subjects " + bounds}},
+
+		{"a snapshot", goodCheck(func(r *pembav1.CheckRequest) {
+			r.Consistency = &pembav1.Consistency{Requirement: &pembav1.Consistency_AtLeastAsFresh{AtLeastAsFresh: "yesterday"}}
+		}), []string{"consistency.at_least_as_fresh SNAPSHOT_MUST_BE_READABLE"}},
+		{"an empty snapshot", goodCheck(func(r *pembav1.CheckRequest) {
+			r.Consistency = &pembav1.Consistency{Requirement: &pembav1.Consistency_AtLeastAsFresh{}}
+		}), []string{"consistency.at_least_as_fresh SNAPSHOT_MUST_BE_READABLE"}},
+		{"not fully consistent", goodCheck(func(r *pembav1.CheckRequest) {
+			r.Consistency = &pembav1.Consistency{Requirement: &pembav1.Consistency_FullyConsistent{}}
+		}), []string{"consistency.fully_consistent " + bounds}},
+		{"not minimal", &pembav1.ReadSchemaRequest{Consistency: &pembav1.Consistency{Requirement: &pembav1.Consistency_MinimizeLatency{}}}, []string{"consistency.minimize_latency " + bounds}},
+
+		{"an empty batch", &pembav1.BatchCheckRequest{}, []string{"items " + missing}},
+		{"a long batch", &pembav1.BatchCheckRequest{Store: "!", Items: make([]*pembav1.BatchCheckItem, 1001)}, []string{"store STORE_NAME_MUST_BE_VALID", "items " + bounds}},
+	}
+}
+
+func refusedWrites() []refused {
+	return []refused{
+		{"an empty write", &pembav1.WriteRequest{}, []string{"updates " + missing}},
+		{"a long write", goodWrite(make([]*pembav1.Update, 1001)...), []string{"updates " + bounds}},
+		{"an update without an operation", goodWrite(touch(tuple("team:core", "lead", "user:ana")), &pembav1.Update{}), []string{"updates[1] " + missing}},
+		{
+			"updates",
+			goodWrite(
+				create(tuple("", "", "")), touch(tuple("team", "Lead", "ana")), deleteTuple(key("team:*", "lead", "team:core#Member")),
+				create(nil), touch(tuple("team:core", "lead", "user:*#lead")),
+			),
+			[]string{
+				"updates[0].create.object " + missing, "updates[0].create.relation " + missing, "updates[0].create.subject " + missing,
+				"updates[1].touch.object OBJECT_MUST_HAVE_TYPE", "updates[1].touch.relation NAME_MUST_BE_VALID", "updates[1].touch.subject OBJECT_MUST_HAVE_TYPE",
+				"updates[2].delete_tuple.object OBJECT_MUST_BE_CONCRETE", "updates[2].delete_tuple.subject NAME_MUST_BE_VALID",
+				"updates[3].create.object " + missing, "updates[3].create.relation " + missing, "updates[3].create.subject " + missing,
+				"updates[4].touch.subject SUBJECT_MUST_BE_CONCRETE",
+			},
+		},
+		{"many preconditions", withPreconditions(make([]*pembav1.Precondition, 101)...), []string{"preconditions " + bounds}},
+		{
+			"preconditions",
+			withPreconditions(
+				mustMatch(&pembav1.TupleFilter{ObjectType: "X"}), &pembav1.Precondition{}, mustHold(nil),
+				mustHold(&pembav1.PermissionCondition{Object: "project:p1", Permission: "view", Subject: "user:*", AdditionalSubjects: []string{"x"}}),
+			),
+			[]string{
+				"preconditions[0].filter_must_match.object_type TYPE_NAME_MUST_BE_VALID",
+				"preconditions[1] " + missing,
+				"preconditions[2].permission_must_hold.object " + missing, "preconditions[2].permission_must_hold.permission " + missing, "preconditions[2].permission_must_hold.subject " + missing,
+				"preconditions[3].permission_must_hold.subject SUBJECT_MUST_BE_CONCRETE", "preconditions[3].permission_must_hold.additional_subjects[0] OBJECT_MUST_HAVE_TYPE",
+			},
+		},
+	}
+}
+
+func refusedReads() []refused {
+	return []refused{
+		{
+			"every part of a filter",
+			readWith(&pembav1.TupleFilter{
+				ObjectType: "Project", ObjectId: "#", ObjectIdPrefix: " ", Relation: "!", SubjectType: "-", SubjectId: "[", SubjectRelation: proto.String("..."),
+			}),
+			[]string{
+				"filter.object_type TYPE_NAME_MUST_BE_VALID", "filter.object_id ID_MUST_BE_VALID", "filter.object_id_prefix ID_MUST_BE_VALID", "filter.relation NAME_MUST_BE_VALID",
+				"filter.subject_type TYPE_NAME_MUST_BE_VALID", "filter.subject_id ID_MUST_BE_VALID", "filter.subject_relation NAME_MUST_BE_VALID",
+			},
+		},
+		{"an id without a type", readWith(&pembav1.TupleFilter{ObjectId: "p1"}), []string{"filter FILTER_MUST_BE_READABLE"}},
+		{"a prefix without a type", readWith(&pembav1.TupleFilter{ObjectIdPrefix: "p"}), []string{"filter FILTER_MUST_BE_READABLE"}},
+		{"id and prefix", readWith(&pembav1.TupleFilter{ObjectType: "project", ObjectId: "p1", ObjectIdPrefix: "p"}), []string{"filter FILTER_MUST_BE_READABLE"}},
+		{"a wildcard id", readWith(&pembav1.TupleFilter{ObjectType: "project", ObjectId: "*"}), []string{"filter.object_id OBJECT_MUST_BE_CONCRETE"}},
+		{"a subject id without a type", readWith(&pembav1.TupleFilter{SubjectId: "ana"}), []string{"filter FILTER_MUST_BE_READABLE"}},
+		{"a subject relation without a type", readWith(&pembav1.TupleFilter{SubjectRelation: proto.String("member")}), []string{"filter FILTER_MUST_BE_READABLE"}},
+		{"a wildcard with a relation", readWith(&pembav1.TupleFilter{SubjectType: "team", SubjectId: "*", SubjectRelation: proto.String("member")}), []string{"filter FILTER_MUST_BE_READABLE"}},
+		{"a long prefix", readWith(&pembav1.TupleFilter{ObjectType: "project", ObjectIdPrefix: strings.Repeat("p", 1025)}), []string{"filter.object_id_prefix ID_MUST_BE_VALID"}},
+		{"a large page", &pembav1.ReadTuplesRequest{PageSize: 10_001}, []string{"page_size " + bounds}},
+		{"a larger page", &pembav1.ReadTuplesRequest{PageSize: 1<<32 - 1}, []string{"page_size " + bounds}},
+		{"a page of a count", &pembav1.ReadTuplesRequest{CountOnly: true, PageToken: "x"}, []string{"page_token " + unwanted}},
+		{"a page token", &pembav1.ReadTuplesRequest{PageToken: "!"}, []string{"page_token PAGE_TOKEN_MUST_BE_READABLE"}},
+		{"a huge page token", &pembav1.ReadTuplesRequest{PageToken: strings.Repeat("a", 1<<20)}, []string{"page_token PAGE_TOKEN_MUST_BE_READABLE"}},
+
+		{"no schema", &pembav1.WriteSchemaRequest{}, []string{"schema " + missing}},
+		{"a huge schema", &pembav1.WriteSchemaRequest{Schema: strings.Repeat("\n", 1<<20+1)}, []string{"schema SCHEMA_MUST_STAY_WITHIN_BOUNDS"}},
+	}
+}
+
+func TestRequestsAreRefusedFieldByField(t *testing.T) {
+	w := newWorld(t)
+	for _, c := range slices.Concat(refusedQuestions(), refusedWrites(), refusedReads()) {
+		t.Run(c.name, func(t *testing.T) {
+			r := refusalOf(t, w.send(t, c.request))
+			if r.code != codes.InvalidArgument {
+				t.Errorf("the code is %v: %s", r.code, r.message)
+			}
+			var got []string
+			for _, v := range r.violations {
+				got = append(got, v.GetField()+" "+v.GetReason())
+				if v.GetDescription() == "" {
+					t.Errorf("%v says nothing", v)
+				}
+			}
+			slices.Sort(got)
+			want := slices.Sorted(slices.Values(c.want))
+			if !slices.Equal(got, want) {
+				t.Errorf("got  %q\nwant %q", got, want)
+			}
+		})
+	}
+}
+
+// What is at its bound is accepted.
+func TestBoundsAreInside(t *testing.T) {
+	w := newWorld(t)
+	long := strings.Repeat("x", rel.IDBytesMax)
+	updates := make([]*pembav1.Update, updatesMax)
+	for i := range updates {
+		updates[i] = touch(tuple(fmt.Sprintf("team:t%d", i), "lead", "user:"+long))
+	}
+	preconditions := make([]*pembav1.Precondition, preconditionsMax)
+	for i := range preconditions {
+		preconditions[i] = mustMatch(nil)
+	}
+	items := make([]*pembav1.BatchCheckItem, batchItemsMax)
+	for i := range items {
+		items[i] = &pembav1.BatchCheckItem{Object: "project:p1", Permission: "view", Subject: "user:ana"}
+	}
+	comment := "// " + strings.Repeat("x", 1<<20-len(worldSchema)-4) + "\n"
+	for _, request := range []proto.Message{
+		goodCheck(func(r *pembav1.CheckRequest) {
+			r.AdditionalSubjects = subjects(99, "link:l1")
+			r.Object = "project:" + long
+		}),
+		goodCheck(func(r *pembav1.CheckRequest) { r.Consistency = &pembav1.Consistency{}; r.Context = &structpb.Struct{} }),
+		goodCheck(func(r *pembav1.CheckRequest) {
+			r.Consistency = &pembav1.Consistency{Requirement: &pembav1.Consistency_FullyConsistent{FullyConsistent: true}}
+		}),
+		goodCheck(func(r *pembav1.CheckRequest) {
+			r.Consistency = &pembav1.Consistency{Requirement: &pembav1.Consistency_MinimizeLatency{MinimizeLatency: true}}
+		}),
+		goodCheck(func(r *pembav1.CheckRequest) { r.Subject = "team:core#..."; r.Store = "default" }),
+		&pembav1.BatchCheckRequest{Items: items},
+		&pembav1.WriteRequest{Updates: updates, Preconditions: preconditions},
+		&pembav1.ReadTuplesRequest{PageSize: 10_000},
+		&pembav1.ReadTuplesRequest{CountOnly: true, PageSize: 10_001}, // means nothing
+		readWith(&pembav1.TupleFilter{SubjectType: "user", SubjectId: "*", SubjectRelation: proto.String("")}),
+		readWith(&pembav1.TupleFilter{SubjectRelation: proto.String("")}),
+		&pembav1.WriteSchemaRequest{Schema: worldSchema + comment, ExpectedVersion: proto.Uint64(1)},
+	} {
+		if err := w.send(t, request); err != nil {
+			text := request.(fmt.Stringer).String()
+			t.Errorf("%.200s: %v", text, err)
+		}
+	}
+}
+
+func TestARequestThatIsWrongThroughoutIsBoundedAndNamesTheGravest(t *testing.T) {
+	updates := make([]*pembav1.Update, updatesMax)
+	for i := range updates {
+		updates[i] = create(tuple("x", "X", "x"))
+	}
+	updates[updatesMax-1] = &pembav1.Update{Operation: &pembav1.Update_Assign{}}
+	_, err := writeCommand(goodWrite(updates...))
+	f := faultOf(t, err)
+	if f.Code.Reason() != "NOT_IN_THIS_RELEASE" || f.Field != "updates[999].assign" || len(f.All()) != violationsMax {
+		t.Errorf("got %v in %s, %d in all", f.Code, f.Field, len(f.All()))
+	}
+}
+
+// A field that this release does not serve is refused where it is set, and
+// never ignored.
+func TestFieldsOfLaterReleasesAreRefused(t *testing.T) {
+	w := newWorld(t)
+	values, err := structpb.NewStruct(map[string]any{"x": 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	contextual := []*pembav1.Tuple{tuple("project:p1", "viewer", "user:ana")}
+	exact := &pembav1.Consistency{Requirement: &pembav1.Consistency_AtExactSnapshot{AtExactSnapshot: "x"}}
+	past := &pembav1.Consistency{Requirement: &pembav1.Consistency_AtTime{AtTime: timestamppb.Now()}}
+	access := func(change func(*pembav1.EffectiveAccessRequest)) proto.Message {
+		r := &pembav1.EffectiveAccessRequest{Object: "project:p1", Subject: "user:ana"}
+		change(r)
+		return r
+	}
+	write := func(change func(*pembav1.WriteRequest)) proto.Message {
+		r := goodWrite(touch(tuple("team:core", "lead", "user:ana")))
+		change(r)
+		return r
+	}
+	update := func(u *pembav1.Update) proto.Message { return goodWrite(u) }
+	schema := func(change func(*pembav1.WriteSchemaRequest)) proto.Message {
+		r := &pembav1.WriteSchemaRequest{Schema: worldSchema}
+		change(r)
+		return r
+	}
+	conditional, expiring := tuple("team:core", "lead", "user:ana"), tuple("team:core", "lead", "user:ana")
+	conditional.Caveat = &pembav1.Caveat{Name: "office_hours"}
+	expiring.ExpiresAt = timestamppb.Now()
+	for _, c := range []struct {
+		field   string
+		request proto.Message
+	}{
+		{"context", goodCheck(func(r *pembav1.CheckRequest) { r.Context = values })},
+		{"contextual_tuples", goodCheck(func(r *pembav1.CheckRequest) { r.ContextualTuples = contextual })},
+		{"consistency.at_exact_snapshot", goodCheck(func(r *pembav1.CheckRequest) { r.Consistency = exact })},
+		{"consistency.at_time", goodCheck(func(r *pembav1.CheckRequest) { r.Consistency = past })},
+		{"consistency.at_time", &pembav1.BatchCheckRequest{Items: []*pembav1.BatchCheckItem{{}}, Consistency: past}},
+		{"context", access(func(r *pembav1.EffectiveAccessRequest) { r.Context = values })},
+		{"contextual_tuples", access(func(r *pembav1.EffectiveAccessRequest) { r.ContextualTuples = contextual })},
+		{"include_grantable_roles", access(func(r *pembav1.EffectiveAccessRequest) { r.IncludeGrantableRoles = true })},
+		{"consistency.at_exact_snapshot", access(func(r *pembav1.EffectiveAccessRequest) { r.Consistency = exact })},
+		{"actor", write(func(r *pembav1.WriteRequest) { r.Actor = "user:ana" })},
+		{"actor_context", write(func(r *pembav1.WriteRequest) { r.ActorContext = values })},
+		{"metadata", write(func(r *pembav1.WriteRequest) { r.Metadata = map[string]string{"ticket": "1"} })},
+		{"request_id", write(func(r *pembav1.WriteRequest) { r.RequestId = "1" })},
+		{"dry_run", write(func(r *pembav1.WriteRequest) { r.DryRun = true })},
+		{"updates[0].create.caveat", update(create(conditional))},
+		{"updates[0].touch.expires_at", update(touch(expiring))},
+		{"updates[0].assign", update(&pembav1.Update{Operation: &pembav1.Update_Assign{Assign: contextual[0]}})},
+		{"updates[0].delete_matching", update(&pembav1.Update{Operation: &pembav1.Update_DeleteMatching{DeleteMatching: &pembav1.DeleteMatching{}}})},
+		{"updates[0].revoke", update(&pembav1.Update{Operation: &pembav1.Update_Revoke{Revoke: &pembav1.Revoke{}}})},
+		{"updates[0].delete_object", update(&pembav1.Update{Operation: &pembav1.Update_DeleteObject{DeleteObject: &pembav1.DeleteObject{}}})},
+		{"preconditions[0].permission_must_hold.context", withPreconditions(mustHold(&pembav1.PermissionCondition{Object: "project:p1", Permission: "view", Subject: "user:ana", Context: values}))},
+		{"consistency.at_time", &pembav1.ReadTuplesRequest{Consistency: past}},
+		{"consistency.at_exact_snapshot", &pembav1.ReadSchemaRequest{Consistency: exact}},
+		{"dry_run", schema(func(r *pembav1.WriteSchemaRequest) { r.DryRun = true })},
+		{"actor", schema(func(r *pembav1.WriteSchemaRequest) { r.Actor = "user:ana" })},
+		{"metadata", schema(func(r *pembav1.WriteSchemaRequest) { r.Metadata = map[string]string{"ticket": "1"} })},
+	} {
+		t.Run(c.field, func(t *testing.T) {
+			r := mustRefuse(t, w.send(t, c.request), codes.Unimplemented, "NOT_IN_THIS_RELEASE")
+			if fields := r.fields(); len(fields) != 1 || fields[0] != c.field {
+				t.Errorf("the violations are in %q", fields)
+			}
+			if !strings.Contains(r.message, c.field) || !strings.Contains(r.message, "; ") {
+				t.Errorf("the message is %q", r.message)
+			}
+		})
+	}
+	before, err := w.tuples.ReadTuples(t.Context(), &pembav1.ReadTuplesRequest{CountOnly: true})
+	if err != nil || before.GetCount() != uint64(len(strings.Fields(worldTuples))) {
+		t.Errorf("the store has %d tuples now, %v", before.GetCount(), err)
+	}
+}
+
+// Every field of every request that is served is either read or refused; a field
+// that somebody adds to a message must be looked at here.
+func TestNoFieldIsForgotten(t *testing.T) {
+	for _, c := range []struct {
+		message proto.Message
+		known   string
+	}{
+		{&pembav1.CheckRequest{}, "store consistency object permission subject additional_subjects context contextual_tuples explain"},
+		{&pembav1.BatchCheckRequest{}, "store consistency items"},
+		{&pembav1.BatchCheckItem{}, "object permission subject additional_subjects context contextual_tuples"},
+		{&pembav1.EffectiveAccessRequest{}, "store consistency object subject additional_subjects context contextual_tuples explain include_grantable_roles"},
+		{&pembav1.WriteRequest{}, "store updates preconditions actor actor_context metadata request_id dry_run"},
+		{&pembav1.Update{}, "create touch assign delete_tuple delete_matching revoke delete_object"},
+		{&pembav1.Precondition{}, "filter_must_match filter_must_not_match permission_must_hold"},
+		{&pembav1.PermissionCondition{}, "object permission subject additional_subjects context"},
+		{&pembav1.Tuple{}, "object relation subject caveat expires_at"},
+		{&pembav1.TupleKey{}, "object relation subject"},
+		{&pembav1.TupleFilter{}, "object_type object_id object_id_prefix relation subject_type subject_id subject_relation"},
+		{&pembav1.Consistency{}, "minimize_latency at_least_as_fresh at_exact_snapshot at_time fully_consistent"},
+		{&pembav1.ReadTuplesRequest{}, "store consistency filter count_only page_size page_token"},
+		{&pembav1.WriteSchemaRequest{}, "store schema expected_version dry_run actor metadata"},
+		{&pembav1.ReadSchemaRequest{}, "store consistency"},
+	} {
+		var fields []string
+		all := c.message.ProtoReflect().Descriptor().Fields()
+		for i := range all.Len() {
+			fields = append(fields, string(all.Get(i).Name()))
+		}
+		if got := strings.Join(fields, " "); got != c.known {
+			t.Errorf("%T has the fields %s", c.message, got)
+		}
+	}
+}

@@ -1,0 +1,168 @@
+package rpc
+
+import (
+	"context"
+
+	"google.golang.org/protobuf/proto"
+
+	pembav1 "github.com/pemba-io/pemba/gen/pemba/v1"
+	"github.com/pemba-io/pemba/internal/rel"
+	"github.com/pemba-io/pemba/internal/service"
+)
+
+// Bounds on the changes that a write answers with, as the proto promises them:
+// an answer stays below the 4 MiB that a client takes, whatever was deleted.
+const (
+	changesMax      = 10_000
+	changesBytesMax = 1 << 20
+)
+
+// tupleServer writes and reads tuples.
+type tupleServer struct {
+	pembav1.UnsafeTupleServiceServer
+	service *service.Service
+}
+
+// Write changes tuples, all of the updates or none.
+func (s *tupleServer) Write(ctx context.Context, req *pembav1.WriteRequest) (*pembav1.WriteResponse, error) {
+	command, err := writeCommand(req)
+	if err != nil {
+		return nil, err
+	}
+	answer, err := s.service.Write(ctx, command)
+	if err != nil {
+		return nil, err
+	}
+	return writeResponse(answer), nil
+}
+
+func writeCommand(req *pembav1.WriteRequest) (service.WriteCommand, error) {
+	var f form
+	f.refuse("actor", req.GetActor() != "", "leave it out; the write is then the application's own, and grant rules are the application's to keep")
+	f.refuse("actor_context", len(req.GetActorContext().GetFields()) > 0, "leave it out, as `actor`")
+	f.refuse("metadata", len(req.GetMetadata()) > 0, "leave it out, and keep it in the application")
+	f.refuse("request_id", req.GetRequestId() != "", "leave it out, and use touch and delete_tuple, which can be repeated without harm")
+	f.refuse("dry_run", req.GetDryRun(), "leave it out; a write cannot be tried in this release")
+	command := service.WriteCommand{Store: f.store(req.GetStore())}
+	if len(req.GetUpdates()) == 0 {
+		f.missing("updates", "send the tuples to create, touch or delete")
+	}
+	if f.atMost("updates", len(req.GetUpdates()), updatesMax) {
+		command.Updates = f.updates(req.GetUpdates())
+	}
+	if f.atMost("preconditions", len(req.GetPreconditions()), preconditionsMax) {
+		command.Preconditions = f.preconditions(req.GetPreconditions())
+	}
+	return command, f.err()
+}
+
+func (f *form) updates(updates []*pembav1.Update) []rel.Update {
+	read := make([]rel.Update, len(updates))
+	for i, u := range updates {
+		f.enter("updates", i)
+		read[i] = f.update(u)
+		f.leave()
+	}
+	return read
+}
+
+func (f *form) update(u *pembav1.Update) rel.Update {
+	switch o := u.GetOperation().(type) {
+	case *pembav1.Update_Create:
+		return rel.Update{Op: rel.Create, Tuple: f.tupleIn("create", o.Create)}
+	case *pembav1.Update_Touch:
+		return rel.Update{Op: rel.Touch, Tuple: f.tupleIn("touch", o.Touch)}
+	case *pembav1.Update_DeleteTuple:
+		f.enter("delete_tuple", noIndex)
+		defer f.leave()
+		return rel.Update{Op: rel.Delete, Tuple: f.tupleKey(o.DeleteTuple.GetObject(), o.DeleteTuple.GetRelation(), o.DeleteTuple.GetSubject())}
+	case *pembav1.Update_Assign:
+		f.refuse("assign", true, "use delete_tuple for the role that the subject has and create for the new one, in one write")
+	case *pembav1.Update_DeleteMatching:
+		f.refuse("delete_matching", true, "use ReadTuples with the filter, and delete_tuple for each")
+	case *pembav1.Update_Revoke:
+		f.refuse("revoke", true, "use ReadTuples with a filter on the subject, and delete_tuple for each")
+	case *pembav1.Update_DeleteObject:
+		f.refuse("delete_object", true, "use ReadTuples with filters on the object and on the subject, and delete_tuple for each")
+	default:
+		f.missing("", "set one of create, touch and delete_tuple")
+	}
+	return rel.Update{}
+}
+
+func (f *form) tupleIn(field string, t *pembav1.Tuple) rel.Tuple {
+	f.enter(field, noIndex)
+	defer f.leave()
+	return f.tuple(t)
+}
+
+func (f *form) preconditions(preconditions []*pembav1.Precondition) []rel.Precondition {
+	var read []rel.Precondition
+	for i, p := range preconditions {
+		f.enter("preconditions", i)
+		read = append(read, f.precondition(p))
+		f.leave()
+	}
+	return read
+}
+
+func (f *form) precondition(p *pembav1.Precondition) rel.Precondition {
+	switch c := p.GetCondition().(type) {
+	case *pembav1.Precondition_FilterMustMatch:
+		return rel.Precondition{Kind: rel.Must, Filter: f.filter("filter_must_match", c.FilterMustMatch)}
+	case *pembav1.Precondition_FilterMustNotMatch:
+		return rel.Precondition{Kind: rel.MustNot, Filter: f.filter("filter_must_not_match", c.FilterMustNotMatch)}
+	case *pembav1.Precondition_PermissionMustHold:
+		f.enter("permission_must_hold", noIndex)
+		defer f.leave()
+		hold := c.PermissionMustHold
+		f.refuse("context", len(hold.GetContext().GetFields()) > 0, noConditions)
+		return rel.Precondition{
+			Kind:      rel.Holds,
+			Object:    f.object(hold.GetObject()),
+			Name:      f.permission(hold.GetPermission()),
+			Principal: f.principal(hold.GetSubject(), hold.GetAdditionalSubjects()),
+		}
+	default:
+		f.missing("", "set one of filter_must_match, filter_must_not_match and permission_must_hold")
+		return rel.Precondition{}
+	}
+}
+
+func writeResponse(a service.WriteAnswer) *pembav1.WriteResponse {
+	response := &pembav1.WriteResponse{Snapshot: a.Snapshot.Token()}
+	room := changesBytesMax
+	for _, c := range a.Changes {
+		operation := operationToProto(c.Op)
+		switch operation {
+		case pembav1.TupleChange_OPERATION_CREATED:
+			response.CreatedCount++
+		case pembav1.TupleChange_OPERATION_TOUCHED:
+			response.TouchedCount++
+		case pembav1.TupleChange_OPERATION_DELETED:
+			response.DeletedCount++
+		}
+		if response.ChangesCut {
+			continue
+		}
+		change := &pembav1.TupleChange{Operation: operation, Tuple: tupleToProto(c.Tuple)}
+		room -= proto.Size(change)
+		if room < 0 || len(response.Changes) == changesMax {
+			response.ChangesCut = true
+			continue
+		}
+		response.Changes = append(response.Changes, change)
+	}
+	return response
+}
+
+func operationToProto(o rel.Op) pembav1.TupleChange_Operation {
+	switch o {
+	case rel.Create:
+		return pembav1.TupleChange_OPERATION_CREATED
+	case rel.Delete:
+		return pembav1.TupleChange_OPERATION_DELETED
+	default:
+		return pembav1.TupleChange_OPERATION_TOUCHED
+	}
+}
