@@ -1,0 +1,180 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+
+	pembav1 "github.com/pemba-io/pemba/gen/pemba/v1"
+	"github.com/pemba-io/pemba/internal/fault"
+	"github.com/pemba-io/pemba/internal/rel"
+)
+
+type readCmd struct {
+	Filter string `arg:"" optional:"" help:"Tuple text with parts left out. Without it, all tuples."`
+	Count  bool   `help:"Count the tuples, and list none." xor:"amount"`
+	Limit  int    `help:"List at most this many tuples; if there are more, the standard error says so." placeholder:"N" xor:"amount"`
+	freshness
+}
+
+func (readCmd) Help() string {
+	return `Prints the stored tuples as they are, a line each, in the notation that write and delete take. It follows no group and computes nothing: for who has access, ask check or access. All of them are of one snapshot.
+
+Examples:
+
+    pemba read project:p1                     all tuples on project:p1
+    pemba read project:p1#viewer              its viewers
+    pemba read project:#editor@user:joe       where joe is an editor
+    pemba read @user:joe                      all tuples whose subject is joe
+    pemba read @team:core#member              ... is that userset
+    pemba read '@team:core#*'                 ... is team:core, or a userset of it
+    pemba read @team:                         ... is any team
+    pemba read --count`
+}
+
+// readPageSize is how many tuples one answer of the server holds: enough that
+// the way there and back costs little, few enough that the first come at once.
+const readPageSize = 1_000
+
+// Run reads page by page and prints each page when it is there.
+func (c *readCmd) Run(a *app) error {
+	if c.Limit < 0 {
+		return fault.Newf(fault.FieldMustBeWithinBounds, "a limit of %d", c.Limit).Do("give a limit above 0, or leave it out for all tuples")
+	}
+	filter, err := parseFilter(c.Filter)
+	if err != nil {
+		return err
+	}
+	consistency, err := c.consistency()
+	if err != nil {
+		return err
+	}
+	client, err := a.connect()
+	if err != nil {
+		return err
+	}
+	defer client.close()
+	request := &pembav1.ReadTuplesRequest{Store: client.store, Consistency: consistency, Filter: filter, CountOnly: c.Count}
+	if c.Count {
+		return c.count(a, client, request)
+	}
+	return c.list(a, client, request)
+}
+
+func (c *readCmd) count(a *app, client *client, request *pembav1.ReadTuplesRequest) error {
+	answer, err := ask(client, client.tuples().ReadTuples, request)
+	if err != nil {
+		return err
+	}
+	if a.wantsJSON() {
+		return a.message(answer)
+	}
+	a.line("%d", answer.GetCount())
+	return nil
+}
+
+func (c *readCmd) list(a *app, client *client, request *pembav1.ReadTuplesRequest) error {
+	var to tupleList = plainTuples{a}
+	if a.wantsJSON() {
+		to = &jsonTuples{app: a}
+	}
+	for left := c.Limit; ; {
+		request.PageSize = readPageSize
+		if left > 0 {
+			request.PageSize = uint32(min(left, readPageSize))
+		}
+		answer, err := ask(client, client.tuples().ReadTuples, request)
+		if err != nil {
+			return err
+		}
+		left -= len(answer.GetTuples())
+		request.PageToken = answer.GetNextPageToken()
+		last := request.PageToken == "" || c.Limit > 0 && left <= 0
+		if err := to.page(answer, last); err != nil {
+			return err
+		}
+		if last {
+			return nil
+		}
+		if err := a.out.Flush(); err != nil {
+			return err
+		}
+	}
+}
+
+// A tupleList prints tuples as they come, page by page.
+type tupleList interface {
+	page(answer *pembav1.ReadTuplesResponse, last bool) error
+}
+
+// plainTuples prints a line a tuple.
+type plainTuples struct{ app *app }
+
+func (l plainTuples) page(answer *pembav1.ReadTuplesResponse, last bool) error {
+	for _, t := range answer.GetTuples() {
+		l.app.line("%s", tupleText(t))
+	}
+	if last && answer.GetNextPageToken() != "" {
+		l.app.note("there are more; raise --limit to see them")
+	}
+	return nil
+}
+
+// jsonTuples prints one ReadTuplesResponse that holds all pages. It is written
+// piece by piece, so that a store of any size passes through.
+type jsonTuples struct {
+	app   *app
+	begun bool
+	count int
+}
+
+func (j *jsonTuples) page(answer *pembav1.ReadTuplesResponse, last bool) error {
+	if !j.begun {
+		snapshot, err := json.Marshal(answer.GetSnapshot())
+		if err != nil {
+			return err
+		}
+		j.begun = true
+		_, _ = fmt.Fprintf(j.app.out, "{\n  \"snapshot\": %s,\n  \"tuples\": [", snapshot)
+	}
+	for _, t := range answer.GetTuples() {
+		text, err := protoJSON(t)
+		if err != nil {
+			return err
+		}
+		if j.count++; j.count > 1 {
+			_ = j.app.out.WriteByte(',')
+		}
+		_, _ = fmt.Fprintf(j.app.out, "\n    %s", text)
+	}
+	if last {
+		token, err := json.Marshal(answer.GetNextPageToken())
+		if err != nil {
+			return err
+		}
+		_, _ = fmt.Fprintf(j.app.out, "\n  ],\n  \"next_page_token\": %s\n}\n", token)
+	}
+	return nil
+}
+
+// parseFilter reads a filter into the API's form; empty text selects all.
+func parseFilter(text string) (*pembav1.TupleFilter, error) {
+	if text == "" {
+		return nil, nil
+	}
+	f, err := rel.ParseFilter(text)
+	if err != nil {
+		return nil, err
+	}
+	out := &pembav1.TupleFilter{
+		ObjectType:  string(f.ObjectType),
+		ObjectId:    f.ObjectID,
+		Relation:    string(f.Relation),
+		SubjectType: string(f.SubjectType),
+		SubjectId:   f.SubjectID,
+	}
+	if f.SubjectRelation != nil {
+		relation := string(*f.SubjectRelation)
+		out.SubjectRelation = &relation
+	}
+	return out, nil
+}

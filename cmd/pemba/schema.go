@@ -1,0 +1,156 @@
+package main
+
+import (
+	"strings"
+
+	pembav1 "github.com/pemba-io/pemba/gen/pemba/v1"
+	"github.com/pemba-io/pemba/internal/fault"
+)
+
+type schemaCmd struct {
+	Read   schemaReadCmd   `cmd:"" help:"Print the schema that is in force."`
+	Write  schemaWriteCmd  `cmd:"" help:"Put a schema in force."`
+	Check  schemaCheckCmd  `cmd:"" help:"Look for errors in schema files, without a server."`
+	Format schemaFormatCmd `cmd:"" help:"Lay schema files out in the one way, without a server."`
+}
+
+type schemaReadCmd struct {
+	freshness
+}
+
+func (schemaReadCmd) Help() string {
+	return `Prints the text as it was written; its version goes to the standard error.
+
+Examples:
+
+    pemba schema read
+    pemba schema read > drive.zed
+    pemba schema read -o json | jq .version`
+}
+
+// Run prints the schema in force.
+func (c *schemaReadCmd) Run(a *app) error {
+	consistency, err := c.consistency()
+	if err != nil {
+		return err
+	}
+	client, err := a.connect()
+	if err != nil {
+		return err
+	}
+	defer client.close()
+	answer, err := ask(client, client.schemas().ReadSchema, &pembav1.ReadSchemaRequest{Store: client.store, Consistency: consistency})
+	if err != nil {
+		return err
+	}
+	if a.wantsJSON() {
+		return a.message(answer)
+	}
+	_, _ = a.out.WriteString(answer.GetSchema())
+	if !strings.HasSuffix(answer.GetSchema(), "\n") {
+		_ = a.out.WriteByte('\n')
+	}
+	a.note("version %d, written %s", answer.GetVersion(), timeText(answer.GetWrittenAt().AsTime()))
+	return nil
+}
+
+type schemaWriteCmd struct {
+	File          string  `arg:"" help:"The file with the schema; - for the standard input."`
+	ExpectVersion *uint64 `help:"Refuse where another version than this one is in force; 0 where any is." placeholder:"N"`
+}
+
+func (schemaWriteCmd) Help() string {
+	return `Replaces the store's schema. It is refused where it has errors, and where stored tuples would no longer fit it.
+
+Examples:
+
+    pemba schema write drive.zed
+    pemba schema write drive.zed --expect-version 3`
+}
+
+// Run puts a schema in force.
+func (c *schemaWriteCmd) Run(a *app) error {
+	text, name, err := a.file(c.File)
+	if err != nil {
+		return err
+	}
+	client, err := a.connect()
+	if err != nil {
+		return err
+	}
+	defer client.close()
+	answer, err := ask(client, client.schemas().WriteSchema, &pembav1.WriteSchemaRequest{
+		Store: client.store, Schema: string(text), ExpectedVersion: c.ExpectVersion,
+	})
+	if err != nil {
+		return inFile(err, name)
+	}
+	if a.wantsJSON() {
+		return a.message(answer)
+	}
+	for _, w := range answer.GetWarnings() {
+		_, _ = a.out.WriteString(block(warningSentence(w, name), w.GetRule(), w.GetHelp()))
+	}
+	for _, line := range differenceLines(answer.GetChanges()) {
+		a.line("%s", line)
+	}
+	a.line("version   %d", answer.GetVersion())
+	a.line("snapshot  %s", answer.GetSnapshot())
+	return nil
+}
+
+func warningSentence(d *pembav1.Diagnostic, name string) string {
+	at := fault.Fault{File: name, Line: int(d.GetLine()), Column: int(d.GetColumn())}
+	return at.Place() + ": warning: " + d.GetMessage()
+}
+
+// differenceLines are the differences between two schemas. What belongs to a
+// definition or caveat that came or went as a whole is not listed beside it.
+func differenceLines(changes []*pembav1.SchemaDifference) []string {
+	whole := map[string]bool{}
+	for _, d := range changes {
+		if isWhole(d) {
+			whole[d.GetDefinition()] = true
+		}
+	}
+	var lines []string
+	for _, d := range changes {
+		if isWhole(d) || !whole[d.GetDefinition()] {
+			lines = append(lines, differenceText(d)...)
+		}
+	}
+	return lines
+}
+
+func isWhole(d *pembav1.SchemaDifference) bool {
+	return d.GetKind() != pembav1.SchemaDifference_KIND_CHANGED && d.GetName() == "" &&
+		(d.GetElement() == pembav1.SchemaDifference_ELEMENT_DEFINITION || d.GetElement() == pembav1.SchemaDifference_ELEMENT_CAVEAT)
+}
+
+// differenceText is one difference: where, and how it is written.
+func differenceText(d *pembav1.SchemaDifference) []string {
+	element := strings.TrimPrefix(d.GetElement().String(), "ELEMENT_")
+	element = strings.ReplaceAll(strings.ToLower(element), "_", " ")
+	written := func(text string) string {
+		text = strings.Join(strings.Fields(text), " ")
+		if text == "" || strings.HasPrefix(text, element+" ") {
+			return text
+		}
+		return element + " " + text
+	}
+	where := d.GetDefinition() + ": "
+	switch {
+	case isWhole(d):
+		where = ""
+	case d.GetName() != "":
+		where = d.GetDefinition() + "#" + d.GetName() + ": "
+	}
+	switch d.GetKind() {
+	case pembav1.SchemaDifference_KIND_ADDED:
+		return []string{"added     " + where + written(d.GetAfter())}
+	case pembav1.SchemaDifference_KIND_REMOVED:
+		return []string{"removed   " + where + written(d.GetBefore())}
+	default:
+		return []string{"changed   " + where + written(d.GetBefore()), "to        " + where + written(d.GetAfter())}
+	}
+}

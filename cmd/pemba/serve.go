@@ -1,0 +1,261 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	"google.golang.org/grpc"
+
+	"github.com/pemba-io/pemba/examples"
+	"github.com/pemba-io/pemba/internal/fault"
+	"github.com/pemba-io/pemba/internal/rel"
+	"github.com/pemba-io/pemba/internal/rpc"
+	"github.com/pemba-io/pemba/internal/scenario/embedded"
+	"github.com/pemba-io/pemba/internal/service"
+	"github.com/pemba-io/pemba/internal/tupledb"
+)
+
+type serveCmd struct {
+	Example string `help:"Load an example into the store default, where that is empty: exayard, blue, blue-client or clickup." placeholder:"NAME"`
+	Data    string `help:"The data directory, made where it is missing; memory keeps nothing when the server ends. Default: ${default}." default:"./pemba-data" placeholder:"DIR"`
+	Listen  string `help:"The address to listen on; port 0 takes a free one. Default: ${default}." default:"${server}" placeholder:"ADDR"`
+}
+
+func (serveCmd) Help() string {
+	return `Prints "listening on ADDR" as its first line, once it answers. SIGINT and SIGTERM end it when the requests that it has begun are answered; a second one ends it at once. What was acknowledged is kept either way.
+
+There is no authentication yet: whoever reaches the address may do everything.
+
+Examples:
+
+    pemba serve --example exayard
+    pemba serve --data /var/lib/pemba --listen 127.0.0.1:7878
+    pemba serve --data memory --listen 127.0.0.1:0`
+}
+
+// memoryData is the --data that keeps nothing.
+const memoryData = "memory"
+
+// Run wires the rooms, top to bottom: the address, the data, the service, what
+// it starts with, gRPC. What can be refused is tried before anything is made.
+func (c *serveCmd) Run(a *app) error {
+	var example *examples.Example
+	if c.Example != "" {
+		loaded, err := examples.Load(c.Example)
+		if err != nil {
+			return err
+		}
+		example = &loaded
+	}
+	data := tupledb.Config{Dir: c.Data}
+	switch c.Data {
+	case memoryData:
+		data.Dir = ""
+	case "": // an unset variable of a script must not mean that nothing is kept
+		return fault.New(fault.FieldMustBeSet, "the data directory has no name").Do("give --data a directory, or the word memory")
+	}
+	told, forget := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer forget()
+	listener, err := listen(c.Listen)
+	if err != nil {
+		return err
+	}
+	defer listener.Close()
+	db, err := tupledb.Open(data)
+	if err != nil {
+		return err
+	}
+	defer db.Close() // an early end; the last line sees to it that closing went well
+	svc := service.New(service.Config{DB: db})
+	start, err := prepare(told, svc, example)
+	if err != nil {
+		return err
+	}
+	server, err := rpc.NewServer(rpc.Config{Service: svc, Logger: slog.New(slog.NewTextHandler(a.err, nil))})
+	if err != nil {
+		return err
+	}
+	if tcp, ok := listener.Addr().(*net.TCPAddr); ok && !tcp.IP.IsLoopback() {
+		a.note("warning: there is no authentication yet; whoever reaches %s may do everything", tcp)
+	}
+	if err := c.greet(a, listener.Addr(), start); err != nil {
+		return err
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- server.Serve(listener) }()
+	select {
+	case err := <-ended:
+		return err
+	case <-told.Done():
+	}
+	forget() // signals do again what they do by default: the second one ends the process
+	a.note("stopping when the requests in flight are answered; once more to stop at once")
+	server.Drain(context.Background())
+	if err := <-ended; err != nil && !errors.Is(err, grpc.ErrServerStopped) {
+		return err // ErrServerStopped: told before Serve had begun
+	}
+	return db.Close()
+}
+
+// listen takes an address before anything else is begun.
+func listen(address string) (net.Listener, error) {
+	if _, port, err := net.SplitHostPort(address); err != nil || port == "" {
+		return nil, fault.Newf(fault.FieldMustBeWithinBounds, "%q is not an address to listen on", address).
+			Do("write host:port in --listen, for example 127.0.0.1:7878")
+	}
+	listener, err := net.Listen("tcp", address)
+	switch {
+	case err == nil:
+		return listener, nil
+	case errors.Is(err, syscall.EADDRINUSE):
+		return nil, fault.Newf(fault.ServerMustBeServing, "the address %s is in use", address).
+			Do("stop the process that has it, or choose another with --listen").Because(err)
+	default:
+		return nil, fault.Newf(fault.ServerMustBeServing, "the address %s cannot be listened on: %s", address, networkCause(err)).
+			Do("choose another with --listen").Because(err)
+	}
+}
+
+func networkCause(err error) string {
+	var system *os.SyscallError
+	if errors.As(err, &system) {
+		return system.Err.Error()
+	}
+	var op *net.OpError
+	if errors.As(err, &op) {
+		return op.Err.Error()
+	}
+	return err.Error()
+}
+
+// A start is what the store default holds when the server begins.
+type start struct {
+	example *examples.Example // what was asked for; nil for none
+	loaded  bool              // it was loaded now
+	holds   bool              // the schema in force is the example's
+	version uint64            // of the schema; 0 where there is none
+	tuples  int
+	more    bool // than were counted
+}
+
+// prepare loads an example where the store is empty, and sees what is there.
+func prepare(ctx context.Context, svc *service.Service, example *examples.Example) (start, error) {
+	s := start{example: example}
+	schema, err := svc.ReadSchema(ctx, service.SchemaQuery{Store: rel.DefaultStore})
+	if fault.Is(err, fault.SchemaMustExist) {
+		if example == nil {
+			return s, nil
+		}
+		if err := embedded.Load(ctx, svc, example.Schema, example.Tuples); err != nil {
+			return s, err
+		}
+		s.loaded = true
+		schema, err = svc.ReadSchema(ctx, service.SchemaQuery{Store: rel.DefaultStore})
+	}
+	if err != nil {
+		return s, err
+	}
+	tuples, err := svc.ReadTuples(ctx, service.ReadQuery{Store: rel.DefaultStore, PageSize: tuplesCountedMax, Page: service.FirstPage()})
+	s.holds = example != nil && schema.Schema.Text() == example.Schema
+	s.version, s.tuples, s.more = schema.Version, len(tuples.Tuples), tuples.Next != ""
+	return s, err
+}
+
+// tuplesCountedMax bounds what is counted before the server answers: a greeting
+// is not worth a walk over ten million tuples.
+const tuplesCountedMax = 1_000
+
+// greet prints what is served and what to do with it. The first line is for
+// programs, too: they wait for it.
+func (c *serveCmd) greet(a *app, address net.Addr, s start) error {
+	a.line("listening on %s", address)
+	a.line("data   %s", c.dataText())
+	a.line("store  default: %s", s.text())
+	switch {
+	case s.holds && !s.loaded:
+		a.line("       left as it is: it has the example %s already", s.example.Name)
+	case s.example != nil && !s.loaded:
+		a.line("       left as it is: the example %s is not loaded beside another schema;", s.example.Name)
+		a.line("       for a fresh store, give --data another directory")
+	}
+	a.line("")
+	a.line("In another terminal:")
+	if address.String() != defaultServer {
+		a.line("")
+		a.line("  export PEMBA_SERVER=%s", address)
+	}
+	pemba := commandName()
+	switch {
+	case s.holds:
+		for _, try := range s.example.Try {
+			a.line("")
+			a.line("  # %s", try.Shows)
+			a.line("  %s %s", pemba, try.Command)
+		}
+	case s.version == 0:
+		a.line("")
+		a.line("  %s schema write FILE", pemba)
+		a.line("  %s write OBJECT#RELATION@SUBJECT", pemba)
+	default:
+		a.line("")
+		a.line("  %s schema read", pemba)
+		a.line("  %s read --limit 20", pemba)
+	}
+	a.line("")
+	a.line("  # any gRPC client will do: the server has reflection")
+	a.line("  grpcurl -plaintext %s list", address)
+	a.line("")
+	a.line("Ctrl-C ends the server.")
+	return a.out.Flush()
+}
+
+func (c *serveCmd) dataText() string {
+	if c.Data == memoryData {
+		return "in memory, gone when the server ends"
+	}
+	if absolute, err := filepath.Abs(c.Data); err == nil {
+		return absolute
+	}
+	return c.Data
+}
+
+func (s start) text() string {
+	if s.version == 0 {
+		return "empty"
+	}
+	text := fmt.Sprintf("schema version %d, %s", s.version, counted(s.tuples, "tuple"))
+	if s.more {
+		text = fmt.Sprintf("schema version %d, more than %d tuples", s.version, s.tuples)
+	}
+	if s.loaded {
+		text += ", the example " + s.example.Name
+	}
+	return text
+}
+
+// commandName is how the reader of a line can call this binary: by its name
+// where that finds it, and otherwise as it was called, `go run` included.
+func commandName() string {
+	self, err := os.Executable()
+	if err != nil {
+		return "pemba"
+	}
+	if strings.Contains(self, string(filepath.Separator)+"go-build") {
+		return "go run ./cmd/pemba"
+	}
+	if found, err := exec.LookPath("pemba"); err == nil {
+		if found, err = filepath.EvalSymlinks(found); err == nil && found == self {
+			return "pemba"
+		}
+	}
+	return os.Args[0]
+}

@@ -1,0 +1,44 @@
+package main
+
+import (
+	"os"
+	"regexp"
+	"runtime/debug"
+	"strconv"
+	"testing"
+)
+
+func TestVersionKnowsTheCommitWhereTheBuildRecordedIt(t *testing.T) {
+	got := versionOf(&debug.BuildInfo{
+		Main: debug.Module{Version: "v0.3.0"},
+		Settings: []debug.BuildSetting{
+			{Key: "vcs.revision", Value: "badf5b2"},
+			{Key: "vcs.time", Value: "2026-11-22T10:00:00Z"},
+			{Key: "vcs.modified", Value: "true"},
+		},
+	})
+	if got.Version != "v0.3.0" || got.Commit != "badf5b2" || got.CommitTime != "2026-11-22T10:00:00Z" || !got.Modified {
+		t.Errorf("%+v", got)
+	}
+}
+
+func TestVersionOfABuildWithoutAnyRecord(t *testing.T) {
+	for _, version := range []string{"", "(devel)"} {
+		got := versionOf(&debug.BuildInfo{Main: debug.Module{Version: version}})
+		if got.Version != "development build" || got.Commit != "" || got.Modified {
+			t.Errorf("%+v", got)
+		}
+	}
+}
+
+// tupledb keeps its format's number to itself.
+func TestDataFormatIsTheOneOfTheRoomThatWritesIt(t *testing.T) {
+	source, err := os.ReadFile("../../internal/tupledb/open.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := regexp.MustCompile(`(?m)^const formatVersion = (\d+)$`).FindSubmatch(source)
+	if m == nil || string(m[1]) != strconv.Itoa(dataFormat) {
+		t.Errorf("tupledb writes format %s, this command says %d", m[1], dataFormat)
+	}
+}

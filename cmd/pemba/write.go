@@ -1,0 +1,217 @@
+package main
+
+import (
+	"slices"
+	"strings"
+
+	pembav1 "github.com/pemba-io/pemba/gen/pemba/v1"
+	"github.com/pemba-io/pemba/internal/fault"
+	"github.com/pemba-io/pemba/internal/rel"
+)
+
+type writeCmd struct {
+	Tuples []string `arg:"" name:"tuple" help:"Tuples, as object#relation@subject; - reads them from the standard input, a line each."`
+	Create bool     `help:"Refuse the write where one of the tuples is there already."`
+	Delete []string `help:"Take this tuple away in the same write. May be repeated." placeholder:"TUPLE" sep:"none"`
+	conditions
+}
+
+func (writeCmd) Help() string {
+	return `All tuples are written in one step, or none is. A tuple that is there already stays as it is. Prints the net change and the snapshot that has it.
+
+Examples:
+
+    pemba write project:p1#editor@user:zoe
+    pemba write project:p4#organization@organization:acme project:p4#editor@user:ana
+    pemba write --create project:p1#editor@user:zoe
+    pemba write project:p1#editor@user:joe --delete project:p1#viewer@user:joe
+    pemba write project:p1#viewer@user:zoe --unless project:p1#editor@user:zoe
+    pemba read project:p1 | pemba write - --server other:7878`
+}
+
+// Run writes tuples. What is taken away goes first, so that a role can be
+// replaced where a subject may have one only.
+func (c *writeCmd) Run(a *app) error {
+	gone, err := a.tuples(c.Delete)
+	if err != nil {
+		return err
+	}
+	put, err := a.tuples(c.Tuples)
+	if err != nil {
+		return err
+	}
+	updates := deletions(gone)
+	for _, t := range put {
+		if c.Create {
+			updates = append(updates, &pembav1.Update{Operation: &pembav1.Update_Create{Create: tupleMessage(t)}})
+		} else {
+			updates = append(updates, &pembav1.Update{Operation: &pembav1.Update_Touch{Touch: tupleMessage(t)}})
+		}
+	}
+	return a.write(updates, c.conditions)
+}
+
+type deleteCmd struct {
+	Tuples []string `arg:"" name:"tuple" help:"Tuples, as object#relation@subject; - reads them from the standard input, a line each."`
+	conditions
+}
+
+func (deleteCmd) Help() string {
+	return `All tuples are taken away in one step, or none is. One that is not there is no error and changes nothing. Prints the net change and the snapshot that has it.
+
+Examples:
+
+    pemba delete project:p1#editor@user:zoe
+    pemba read @user:zoe | pemba delete -`
+}
+
+// Run takes tuples away.
+func (c *deleteCmd) Run(a *app) error {
+	gone, err := a.tuples(c.Tuples)
+	if err != nil {
+		return err
+	}
+	return a.write(deletions(gone), c.conditions)
+}
+
+func deletions(tuples []rel.Tuple) []*pembav1.Update {
+	var updates []*pembav1.Update
+	for _, t := range tuples {
+		key := &pembav1.TupleKey{Object: t.Object.String(), Relation: string(t.Relation), Subject: t.Subject.String()}
+		updates = append(updates, &pembav1.Update{Operation: &pembav1.Update_DeleteTuple{DeleteTuple: key}})
+	}
+	return updates
+}
+
+func tupleMessage(t rel.Tuple) *pembav1.Tuple {
+	return &pembav1.Tuple{Object: t.Object.String(), Relation: string(t.Relation), Subject: t.Subject.String()}
+}
+
+// conditions are the flags of a write that say what must be so before it.
+type conditions struct {
+	If     []string `help:"Write only where a stored tuple fits this filter. May be repeated." placeholder:"FILTER" sep:"none"`
+	Unless []string `help:"Write only where no stored tuple fits this filter. May be repeated." placeholder:"FILTER" sep:"none"`
+}
+
+func (c conditions) preconditions() ([]*pembav1.Precondition, error) {
+	var all []*pembav1.Precondition
+	for _, text := range c.If {
+		f, err := parseFilter(text)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, &pembav1.Precondition{Condition: &pembav1.Precondition_FilterMustMatch{FilterMustMatch: f}})
+	}
+	for _, text := range c.Unless {
+		f, err := parseFilter(text)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, &pembav1.Precondition{Condition: &pembav1.Precondition_FilterMustNotMatch{FilterMustNotMatch: f}})
+	}
+	return all, nil
+}
+
+// write sends one write and prints what it changed.
+func (a *app) write(updates []*pembav1.Update, c conditions) error {
+	request := &pembav1.WriteRequest{Updates: updates}
+	var err error
+	if request.Preconditions, err = c.preconditions(); err != nil {
+		return err
+	}
+	client, err := a.connect()
+	if err != nil {
+		return err
+	}
+	defer client.close()
+	request.Store = client.store
+	answer, err := ask(client, client.tuples().Write, request)
+	if err != nil {
+		return err
+	}
+	if a.wantsJSON() {
+		return a.message(answer)
+	}
+	a.changes(answer)
+	return nil
+}
+
+// changes prints what a write did, a line a tuple.
+func (a *app) changes(answer *pembav1.WriteResponse) {
+	for _, change := range answer.GetChanges() {
+		a.line("%-8s  %s", changeWord(change.GetOperation()), tupleText(change.GetTuple()))
+	}
+	total := answer.GetCreatedCount() + answer.GetTouchedCount() + answer.GetDeletedCount()
+	switch shown := uint64(len(answer.GetChanges())); {
+	case answer.GetChangesCut() && total > shown:
+		a.line("%-8s  %s more", "and", counted(total-shown, "change"))
+	case shown == 0:
+		a.line("nothing changed")
+	}
+	a.line("%-8s  %s", "snapshot", answer.GetSnapshot())
+}
+
+func changeWord(o pembav1.TupleChange_Operation) string {
+	switch o {
+	case pembav1.TupleChange_OPERATION_CREATED:
+		return "created"
+	case pembav1.TupleChange_OPERATION_TOUCHED:
+		return "touched"
+	case pembav1.TupleChange_OPERATION_DELETED:
+		return "deleted"
+	default:
+		return "changed"
+	}
+}
+
+// tuples reads the tuples of a command line. All that cannot be read are faults.
+func (a *app) tuples(texts []string) ([]rel.Tuple, error) {
+	var tuples []rel.Tuple
+	var faults []*fault.Fault
+	for i, text := range texts {
+		if text != standardInput {
+			t, err := rel.ParseTuple(text)
+			if f := fault.Of(err); f != nil {
+				faults = append(faults, f)
+			}
+			tuples = append(tuples, t)
+			continue
+		}
+		if slices.Contains(texts[:i], standardInput) {
+			return nil, fault.New(fault.RequestMustBeReadable, "the standard input is named twice").Do("write - once")
+		}
+		given, wrong, err := a.tupleLines()
+		if err != nil {
+			return nil, err
+		}
+		tuples, faults = append(tuples, given...), append(faults, wrong...)
+	}
+	if len(texts) > 0 && len(tuples) == 0 {
+		return nil, fault.New(fault.FieldMustBeSet, "there are no tuples on the standard input").Do("send one a line")
+	}
+	return tuples, fault.Join(faults)
+}
+
+// tupleLines reads the standard input, a tuple a line; empty lines and lines that
+// start with // are skipped.
+func (a *app) tupleLines() ([]rel.Tuple, []*fault.Fault, error) {
+	text, name, err := a.file(standardInput)
+	if err != nil {
+		return nil, nil, err
+	}
+	var tuples []rel.Tuple
+	var faults []*fault.Fault
+	for i, line := range strings.Split(string(text), "\n") {
+		line = strings.TrimSpace(line)
+		if line == "" || strings.HasPrefix(line, "//") {
+			continue
+		}
+		t, err := rel.ParseTuple(line)
+		if f := fault.Of(err); f != nil {
+			f.File = name
+			faults = append(faults, f.At(i+1, 1))
+		}
+		tuples = append(tuples, t)
+	}
+	return tuples, faults, nil
+}
