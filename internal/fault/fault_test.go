@@ -88,7 +88,8 @@ func TestAFaultIsFoundThroughWrapping(t *testing.T) {
 func TestNearestOffersAndStaysSilent(t *testing.T) {
 	for _, c := range []struct{ name, want string }{
 		{"veiwer", "viewer"},
-		{"view", "viewer"},
+		{"viewr", "viewer"},
+		{"view", ""}, // too short for two slips
 		{"edtior", "editor"},
 		{"banana", ""},
 		{"viewer", ""}, // it is there; nothing was misspelt

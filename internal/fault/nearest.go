@@ -9,7 +9,14 @@ import (
 // silent rather than guess badly. Candidates at the same distance lose to the
 // first of them.
 func Nearest(name string, candidates []string) string {
-	best, bestDistance := "", 1+len(name)/3
+	const longest = 256 // a longer name is no slip of the finger
+	if len(name) > longest {
+		return ""
+	}
+	best, bestDistance := "", 1 // of a short name little is left after two slips
+	if len(name) >= 5 {
+		bestDistance = 1 + len(name)/4
+	}
 	for _, c := range candidates {
 		if c == name {
 			continue

@@ -106,6 +106,10 @@ func (c *compiler) declareNames(d *Definition, tree *syntax.Definition) {
 			c.nameMustBeValid(name.At, err)
 			return nil
 		}
+		if name.Text == "nil" {
+			c.nameMustNotBeReserved(name.At, name.Text)
+			return nil
+		}
 		if at, twice := first[name.Text]; twice {
 			c.nameMustBeUnique(name.At, d.Type, name.Text, at)
 			return nil

@@ -60,6 +60,11 @@ func (d *diagnostics) nameMustBeValid(at syntax.Pos, err error) {
 	}
 }
 
+func (d *diagnostics) nameMustNotBeReserved(at syntax.Pos, name string) {
+	d.report(at, fault.Newf(fault.NameMustNotBeReserved, "%q is a word of the language in every expression, and nothing could refer to this name", name).
+		Do("choose another name"))
+}
+
 func (d *diagnostics) nameMustExist(at syntax.Pos, typ rel.ObjectType, name string, declared []string) {
 	f := fault.Newf(fault.NameMustExist, "type %q has no relation, permission or role %q", typ, name)
 	if near := fault.Nearest(name, declared); near != "" {

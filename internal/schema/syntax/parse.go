@@ -1,6 +1,7 @@
 package syntax
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/pemba-io/pemba/internal/fault"
@@ -128,7 +129,10 @@ func (p *parser) use() {
 	}
 	t := p.take(plain)
 	p.file.Uses = append(p.file.Uses, &Use{At: start.at, Feature: Ident{t.at, t.text}})
-	near := nearest(t.text, features)
+	near := t.text
+	if !slices.Contains(features, near) {
+		near = fault.Nearest(near, features)
+	}
 	p.uses[near] = true // what was meant is not missed once more
 	switch {
 	case near != t.text:
