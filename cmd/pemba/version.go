@@ -3,13 +3,11 @@ package main
 import (
 	"runtime"
 	"runtime/debug"
+
+	"github.com/pemba-io/pemba/internal/tupledb"
 )
 
 type versionCmd struct{}
-
-// dataFormat is the format of data directories that this binary reads and
-// writes. A test keeps it equal to internal/tupledb's own number.
-const dataFormat = 1
 
 func (versionCmd) Help() string {
 	return `Examples:
@@ -60,7 +58,7 @@ func versionOf(info *debug.BuildInfo) versionReport {
 		Version:    info.Main.Version,
 		Go:         runtime.Version(),
 		Platform:   runtime.GOOS + "/" + runtime.GOARCH,
-		DataFormat: dataFormat,
+		DataFormat: tupledb.FormatVersion,
 	}
 	if report.Version == "" || report.Version == "(devel)" {
 		report.Version = "development build"

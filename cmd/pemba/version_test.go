@@ -1,10 +1,7 @@
 package main
 
 import (
-	"os"
-	"regexp"
 	"runtime/debug"
-	"strconv"
 	"testing"
 )
 
@@ -28,17 +25,5 @@ func TestVersionOfABuildWithoutAnyRecord(t *testing.T) {
 		if got.Version != "development build" || got.Commit != "" || got.Modified {
 			t.Errorf("%+v", got)
 		}
-	}
-}
-
-// tupledb keeps its format's number to itself.
-func TestDataFormatIsTheOneOfTheRoomThatWritesIt(t *testing.T) {
-	source, err := os.ReadFile("../../internal/tupledb/open.go")
-	if err != nil {
-		t.Fatal(err)
-	}
-	m := regexp.MustCompile(`(?m)^const formatVersion = (\d+)$`).FindSubmatch(source)
-	if m == nil || string(m[1]) != strconv.Itoa(dataFormat) {
-		t.Errorf("tupledb writes format %s, this command says %d", m[1], dataFormat)
 	}
 }

@@ -183,9 +183,14 @@ func (m *machine) read(t *rapid.T) {
 	m.held = snap
 }
 
-// filter asks by a random filter, in pages of a random size.
+// filter asks by random filters, in pages of random sizes.
 func (m *machine) filter(t *rapid.T) {
-	f := m.randomFilter()
+	for range 8 {
+		m.filterOnce(t, m.randomFilter())
+	}
+}
+
+func (m *machine) filterOnce(t *rapid.T, f rel.Filter) {
 	r := rel.Revision(m.rng.IntN(len(m.history.states)))
 	snap, err := m.store.Snapshot(r)
 	if err != nil {

@@ -17,9 +17,9 @@ import (
 	"github.com/pemba-io/pemba/internal/rel"
 )
 
-// formatVersion is the version of the key table in the package comment and of
+// FormatVersion is the version of the key table in the package comment and of
 // every value. A change that an older pemba would misread gets another number.
-const formatVersion = 1
+const FormatVersion = 1
 
 // memoryDir is the directory's name on the file system of a DB in memory.
 const memoryDir = "memory"
@@ -199,8 +199,8 @@ func (db *DB) loadFormat(dir string, cfg Config) error {
 	switch {
 	case n <= 0 || version == 0:
 		return corrupt("the data directory %s has no readable format version", dir)
-	case version > formatVersion:
-		return fault.Newf(fault.DataMustBeReadable, "the data directory %s has format version %d, and this pemba knows up to %d", dir, version, formatVersion).
+	case version > FormatVersion:
+		return fault.Newf(fault.DataMustBeReadable, "the data directory %s has format version %d, and this pemba knows up to %d", dir, version, FormatVersion).
 			Do("run the pemba that wrote it, or a newer one")
 	}
 	return nil
@@ -226,7 +226,7 @@ func (db *DB) create(dir string, cfg Config) error {
 	}
 	record := storeRecord{number: 1, incarnation: incarnation, createdMicros: cfg.Clock().UnixMicro()}
 	batch := db.pebble.NewBatch()
-	err = batch.Set(appendMetaKey(nil, "format"), binary.AppendUvarint(nil, formatVersion), nil)
+	err = batch.Set(appendMetaKey(nil, "format"), binary.AppendUvarint(nil, FormatVersion), nil)
 	if err == nil {
 		err = batch.Set(appendMetaKey(nil, "store", string(rel.DefaultStore)), record.encode(), nil)
 	}

@@ -117,7 +117,7 @@ func foreignDirectories() map[string]foreign {
 		}, "another program"},
 		"a newer pemba's keys": {func(t *testing.T, disk *vfs.MemFS) {
 			s := opened(t, onMem(disk))
-			err := s.db.pebble.Set(appendMetaKey(nil, "format"), binary.AppendUvarint(nil, formatVersion+1), pebble.Sync)
+			err := s.db.pebble.Set(appendMetaKey(nil, "format"), binary.AppendUvarint(nil, FormatVersion+1), pebble.Sync)
 			if err := errors.Join(err, s.db.Close()); err != nil {
 				t.Fatal(err)
 			}

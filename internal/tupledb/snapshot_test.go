@@ -257,6 +257,31 @@ func TestFiltersThatDoNotFitAreRefused(t *testing.T) {
 	}
 }
 
+// A relation's tuples are two runs of keys, sets and plain subjects; a page may
+// end anywhere in either.
+func TestPagesGoOnFromOneRunOfKeysToTheNext(t *testing.T) {
+	s := opened(t, Config{})
+	var c Commit
+	for _, text := range []string{
+		"doc:p1#viewer@team:a#m", "doc:p1#viewer@team:b#m", "doc:p1#viewer@user:a", "doc:p1#viewer@user:b",
+		"doc:p1#editor@user:a", "doc:p2#viewer@user:a",
+	} {
+		c.Put = append(c.Put, tuple(t, text))
+	}
+	write(t, s, c)
+	snap := newestOf(t, s)
+	f := rel.Filter{ObjectType: "doc", ObjectID: "p1", Relation: "viewer"}
+	for n := range 5 {
+		after := Cursor(nil)
+		if n > 0 {
+			after = CursorAfter(f, c.Put[n-1])
+		}
+		if got := collect(t, snap.Tuples(f, after)); !slices.Equal(got, c.Put[n:4]) {
+			t.Errorf("after %d tuples: %v, want %v", n, got, c.Put[n:4])
+		}
+	}
+}
+
 // A position is text from outside: whatever it is, it leads nowhere but into
 // what the filter selects.
 func FuzzCursorStaysInsideItsFilter(f *testing.F) {
