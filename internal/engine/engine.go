@@ -34,6 +34,11 @@ const (
 	// honest shapes measured need a fifth of it.
 	ReadsMax = 250_000
 
+	// followsMax is how many tuples one question may follow to other objects. An
+	// object is read once, but its parents are followed for every permission
+	// that walks to them; what is followed is remembered, some thirty bytes each.
+	followsMax = 2_000_000
+
 	// narrowTuplesMax is how many tuples of an object are read in one go. Most
 	// objects have fewer: one seek then shows all that stands on them. Of a wider
 	// one the walk asks for what it needs, relation by relation.

@@ -313,6 +313,91 @@ func TestTheReasonOfARoleShowsWhatTookNothingAway(t *testing.T) {
 	}
 }
 
+// "Minus" says that what would take it away does not hold: it may only be said
+// where that was found out, and not of a side that was never needed.
+func TestAReasonDoesNotNameAnExclusionThatDidNotDecide(t *testing.T) {
+	const text = `
+definition user {}
+definition team { relation member: user }
+definition doc {
+  relation a: user
+  relation b: user
+  relation c: user
+  relation banned: user | team#member
+  permission view = (a - banned) + c
+  permission edit = a & (c + (a - b))
+}`
+	w := newWorld(t, text,
+		"doc:1#a@user:u", "doc:1#banned@team:t#member", "team:t#member@user:u", "doc:1#c@user:u", "doc:1#b@user:u")
+	for question, want := range map[string]string{
+		"doc:1#view": "doc:1#c@user:u",
+		"doc:1#edit": "doc:1#a@user:u doc:1#c@user:u",
+	} {
+		reason := expect(t, w.walk("user:u", explained), question, engine.Granted).Reason
+		var path []string
+		for _, tuple := range reason.Path() {
+			path = append(path, tuple.String())
+		}
+		if got := strings.Join(path, " "); reason.Step == engine.StepMinus || got != want {
+			t.Errorf("%s: step %d by %s, want by %s", question, reason.Step, got, want)
+		}
+	}
+}
+
+func TestStepsOfRolesAreNamedByTheLadder(t *testing.T) {
+	const text = `
+use roles
+definition user {}
+definition org {
+  relation parent: org
+  permission above = parent->member
+  roles { member: user; admin: user; boss = member; inherit from parent }
+}`
+	w := newWorld(t, text, "org:a#member@user:m", "org:a#admin@user:n", "org:b#parent@org:a")
+	for _, c := range []struct {
+		principal, question string
+		want                engine.Step
+	}{
+		{"user:m", "org:a#boss", engine.StepAnyOf}, // by a lower role
+		{"user:n", "org:a#boss", engine.StepAnyOf},
+	} {
+		if got := expect(t, w.walk(c.principal, explained), c.question, engine.Granted).Reason.Step; got != c.want {
+			t.Errorf("%s for %s: step %d, want %d", c.question, c.principal, got, c.want)
+		}
+	}
+	reason := expect(t, w.walk("user:n", explained), "org:b#admin", engine.Granted).Reason
+	for reason.Step == engine.StepRoleBelow || reason.Step == engine.StepAnyOf {
+		reason = reason.Because[0]
+	}
+	if reason.Step != engine.StepInherited || reason.Tuple.String() != "org:b#parent@org:a" {
+		t.Errorf("what is inherited is shown as step %d by %v", reason.Step, reason.Tuple)
+	}
+}
+
+// Objects are read once, but followed for every permission that walks to them:
+// that work has a bound of its own.
+func TestTuplesFollowedHaveABudget(t *testing.T) {
+	var text strings.Builder
+	text.WriteString("definition user {}\ndefinition n {\n  relation m: user\n  relation r: n\n")
+	const permissions = 120
+	for i := range permissions {
+		fmt.Fprintf(&text, "  permission p%d = m + r->p%d\n", i, (i+1)%permissions)
+	}
+	text.WriteString("}")
+	var tuples []string
+	const objects = 700
+	for i := range objects {
+		for j := range 31 {
+			tuples = append(tuples, fmt.Sprintf("n:%d#r@n:%d", i, (i+1+j)%objects))
+		}
+	}
+	w := newWorld(t, text.String(), tuples...)
+	_, err := w.walk("user:u").Access(context.Background(), object(t, "n:0"))
+	if !fault.Is(err, fault.WalkMustStayWithinBudget) {
+		t.Errorf("%d tuples times %d permissions: %v", len(tuples), permissions, err)
+	}
+}
+
 // A chain longer than an explanation is cut where it says so, and what is kept is
 // a path of true tuples from its beginning.
 func TestALongReasonIsCutAndSaysSo(t *testing.T) {

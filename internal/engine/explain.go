@@ -72,6 +72,7 @@ type cause struct {
 	kind    causeKind
 	at      int
 	subject rel.Subject // byTuple
+	of      operands    // byExpression
 	from    pair        // byTuple: what holds on the subject; zero where it is the principal
 }
 
@@ -125,9 +126,6 @@ func (e *explainer) pair(p pair, depth int) *Reason {
 		r.Step = StepItself
 	case byTuple:
 		r.Step = StepTuple
-		if plan.Step == schema.StepInherit {
-			r.Step = StepInherited
-		}
 		r.Tuple = rel.Tuple{Object: p.node.object, Relation: plan.Relation.Name, Subject: why.subject}
 		if why.from.node != nil {
 			e.below(r, why.from, depth)
@@ -147,22 +145,24 @@ func (e *explainer) below(r *Reason, p pair, depth int) {
 	r.Because = append(r.Because, e.pair(p, depth+1))
 }
 
-// expression explains a computed pair by the operands that held before it.
+// expression explains a computed pair by the operands that made it hold.
 func (e *explainer) expression(r *Reason, p pair, plan *schema.SlotPlan, why cause, depth int) {
-	operands, minus := e.operands(p.node, plan.Expr, why.at)
+	d := p.node.definition
 	switch {
-	case minus:
+	case why.of.minus:
 		r.Step = StepMinus
-	case len(operands) > 1:
+	case len(why.of.slots) > 1:
 		r.Step = StepAllOf
+	case plan.IsRole && d.IsRole(why.of.slots[0]) && d.Above(why.of.slots[0], p.slot):
+		r.Step = StepRoleBelow
 	default:
 		r.Step = StepAnyOf
 	}
-	for _, s := range operands {
-		if plan.Step == schema.StepRole && len(operands) == 1 && p.node.definition.IsRole(s) {
-			r.Step = StepRoleBelow
-		}
+	for _, s := range why.of.slots {
 		e.below(r, pair{p.node, s}, depth)
+		if arrow := d.Plan(s); arrow.Kind == schema.Arrow && plan.IsRole && d.Inherited(arrow, plan) && len(r.Because) > 0 {
+			r.Because[len(r.Because)-1].Step = StepInherited
+		}
 	}
 	// A role that is held by its own stored part is that tuple, not a choice.
 	if r.Step == StepAnyOf && len(r.Because) == 1 && r.Because[0].Name == r.Name {
@@ -170,85 +170,27 @@ func (e *explainer) expression(r *Reason, p pair, plan *schema.SlotPlan, why cau
 	}
 }
 
-// operands are the slots that together made an expression hold at a moment: of a
-// union the side that held first, of an intersection both, of an exclusion the
-// left; minus says that one was crossed.
-func (e *explainer) operands(n *node, x *schema.Expr, before int) (slots []schema.Slot, minus bool) {
-	switch x.Op {
-	case schema.OpSlot:
-		return []schema.Slot{x.Slot}, false
-	case schema.OpUnion:
-		left, right := e.since(n, x.Left), e.since(n, x.Right)
-		if left != 0 && left < before && (right == 0 || left <= right) {
-			return e.operands(n, x.Left, before)
-		}
-		return e.operands(n, x.Right, before)
-	case schema.OpIntersection:
-		left, minusLeft := e.operands(n, x.Left, before)
-		right, minusRight := e.operands(n, x.Right, before)
-		for _, s := range right {
-			if !slices.Contains(left, s) {
-				left = append(left, s)
-			}
-		}
-		return left, minusLeft || minusRight
-	case schema.OpExclusion:
-		slots, _ = e.operands(n, x.Left, before)
-		return slots, true
-	default:
-		return nil, false
-	}
+// operands are the slots that together made an expression hold: of a union the
+// side that held first, of an intersection both, of an exclusion the left; minus
+// says that an exclusion was crossed, whose right side was finished.
+type operands struct {
+	slots []schema.Slot
+	minus bool
 }
 
-// since is when an expression came to hold, 0 where it does not.
-func (e *explainer) since(n *node, x *schema.Expr) int {
-	switch x.Op {
-	case schema.OpSlot:
-		if n.held.Of(x.Slot) == Denied {
-			return 0
-		}
-		return n.causes[x.Slot].at
-	case schema.OpUnion:
-		left, right := e.since(n, x.Left), e.since(n, x.Right)
-		if left == 0 || right == 0 {
-			return max(left, right)
-		}
-		return min(left, right)
-	case schema.OpIntersection:
-		left, right := e.since(n, x.Left), e.since(n, x.Right)
-		if left == 0 || right == 0 {
-			return 0
-		}
-		return max(left, right)
-	case schema.OpExclusion:
-		return e.excluded(n, x)
-	default:
-		return 0
+// operand is a single slot, where reasons are asked for.
+func (w *Walk) operand(s schema.Slot) operands {
+	if !w.explain {
+		return operands{}
 	}
+	return operands{slots: []schema.Slot{s}}
 }
 
-// excluded is when an exclusion came to hold: with its left side, unless the
-// right side, which was finished by then, takes it away.
-func (e *explainer) excluded(n *node, x *schema.Expr) int {
-	left := e.since(n, x.Left)
-	if left == 0 || value(n, x.Right) == Granted {
-		return 0
+func (a operands) and(b operands) operands {
+	for _, s := range b.slots {
+		if !slices.Contains(a.slots, s) {
+			a.slots = append(a.slots, s)
+		}
 	}
-	return left
-}
-
-// value is what an expression holds on what is known now, asking for nothing.
-func value(n *node, x *schema.Expr) Result {
-	switch x.Op {
-	case schema.OpSlot:
-		return n.held.Of(x.Slot)
-	case schema.OpUnion:
-		return max(value(n, x.Left), value(n, x.Right))
-	case schema.OpIntersection:
-		return min(value(n, x.Left), value(n, x.Right))
-	case schema.OpExclusion:
-		return value(n, x.Left).Minus(value(n, x.Right))
-	default:
-		return Denied
-	}
+	return operands{a.slots, a.minus || b.minus}
 }

@@ -27,12 +27,15 @@ type Walk struct {
 	work      []stratum // by number
 	suspended []stratum // work left over by earlier questions
 	pairs     int
+	follows   int // tuples followed to another object
 	clock     int // counts raises, so that a reason is always older than what it explains
+	subjects  []rel.Subject
 
-	ctx       context.Context // of the question in progress
-	readsStop int             // Reader.Reads at which its budget is spent
-	steps     int
-	err       error // the first failure; the walk is of no use after it
+	ctx         context.Context // of the question in progress
+	readsStop   int             // Reader.Reads at which its budget is spent
+	followsStop int
+	steps       int
+	err         error // the first failure; the walk is of no use after it
 }
 
 // NewWalk prepares a walk; it reads nothing yet.
@@ -78,9 +81,12 @@ type slotAskers struct {
 	askers []asker
 }
 
+// An asker reads a slot through a tuple on its own object. subject is the place of
+// the tuple's subject in Walk.subjects, kept only where reasons are asked for:
+// a walk can have millions of askers.
 type asker struct {
 	pair
-	subject rel.Subject // of the tuple on the asker's object
+	subject int
 }
 
 // A pair is one slot of one object.
@@ -128,7 +134,7 @@ func (w *Walk) ask(ctx context.Context, object rel.Object, d *schema.Definition,
 		return nil, Cost{}, contextFault(err)
 	}
 	reads, pairs := w.reader.Reads(), w.pairs
-	w.ctx, w.readsStop = ctx, reads+w.readsMax
+	w.ctx, w.readsStop, w.followsStop = ctx, reads+w.readsMax, w.follows+followsMax
 	w.suspend()
 	n := w.node(object, d)
 	for s := range asked.All() {
@@ -230,6 +236,10 @@ func (w *Walk) spend() {
 		w.err = fault.Newf(fault.WalkMustStayWithinBudget, "the question needs more than %d reads", w.readsMax).
 			Do("ask something narrower, or flatten the groups and parents it walks through")
 	}
+	if w.follows > w.followsStop && w.err == nil {
+		w.err = fault.Newf(fault.WalkMustStayWithinBudget, "the question follows more than %d tuples", followsMax).
+			Do("ask something narrower, or let fewer permissions walk the same relation")
+	}
 	if w.steps++; w.steps%stepsBetweenLooks == 0 && w.err == nil {
 		if err := w.ctx.Err(); err != nil {
 			w.err = contextFault(err)
@@ -306,9 +316,9 @@ func (w *Walk) isItself(p pair) bool {
 // compute evaluates a computed pair on what is known now.
 func (w *Walk) compute(p pair) {
 	plan := p.plan()
-	r, open := w.eval(p.node, plan.Expr, plan.Stratum)
-	w.raise(p, r, cause{kind: byExpression})
-	if open {
+	v := w.eval(p.node, plan.Expr, plan.Stratum)
+	w.raise(p, v.result, cause{kind: byExpression, of: v.of})
+	if v.open {
 		w.computeLater(p)
 	}
 }
@@ -319,43 +329,63 @@ func (w *Walk) computeLater(p pair) {
 	}
 }
 
+// A value is what an expression came to on what is known now.
+type value struct {
+	result Result
+	open   bool     // an exclusion waits for a lower stratum, and counts as 'no' until then
+	of     operands // only where reasons are asked for
+}
+
 // eval computes an expression of one object in a stratum. It reads like the
 // definition of the language, one line per operator; what is asked for the first
-// time, told, or in a cycle is the queues' business. open says that an exclusion
-// waits for a lower stratum, and counts as 'no' until then.
-func (w *Walk) eval(n *node, e *schema.Expr, number int) (r Result, open bool) {
+// time, told, or in a cycle is the queues' business.
+func (w *Walk) eval(n *node, e *schema.Expr, number int) value {
 	switch e.Op {
 	case schema.OpNil:
-		return Denied, false
+		return value{}
 	case schema.OpSlot:
-		return w.want(n, e.Slot), false
+		return value{result: w.want(n, e.Slot), of: w.operand(e.Slot)}
 	case schema.OpUnion:
-		left, openLeft := w.eval(n, e.Left, number)
-		if left == Granted {
-			return Granted, false
+		left := w.eval(n, e.Left, number)
+		if left.result == Granted {
+			left.open = false // nothing can be above it
+			return left
 		}
-		right, openRight := w.eval(n, e.Right, number)
-		return max(left, right), openLeft || openRight
+		return left.join(w.eval(n, e.Right, number))
 	case schema.OpIntersection:
-		left, openLeft := w.eval(n, e.Left, number)
-		if left == Denied {
-			return Denied, openLeft
+		left := w.eval(n, e.Left, number)
+		if left.result == Denied {
+			return left
 		}
-		right, openRight := w.eval(n, e.Right, number)
-		return min(left, right), openLeft || openRight
+		return left.meet(w.eval(n, e.Right, number))
 	case schema.OpExclusion:
-		left, openLeft := w.eval(n, e.Left, number)
-		if left == Denied {
-			return Denied, openLeft
+		left := w.eval(n, e.Left, number)
+		if left.result == Denied {
+			return left
 		}
-		right, _ := w.eval(n, e.Right, number)
+		right := w.eval(n, e.Right, number)
 		if w.unfinishedBelow(number) {
-			return Denied, true
+			return value{open: true}
 		}
-		return left.Minus(right), openLeft
+		left.result = left.result.Minus(right.result)
+		left.of.minus = true
+		return left
 	default:
 		panic(invariant.Unreachable("expression", e.Op))
 	}
+}
+
+func (v value) join(other value) value {
+	open := v.open || other.open
+	if other.result > v.result {
+		v = other
+	}
+	v.open = open
+	return v
+}
+
+func (v value) meet(other value) value {
+	return value{min(v.result, other.result), v.open || other.open, v.of.and(other.of)}
 }
 
 // raise makes a pair hold at least r, and queues the telling.
@@ -384,7 +414,11 @@ func (w *Walk) tell(p pair) {
 			continue
 		}
 		for _, a := range p.node.askers[i].askers {
-			w.raise(a.pair, r, cause{kind: byTuple, subject: a.subject, from: p})
+			why := cause{kind: byTuple, from: p}
+			if w.explain {
+				why.subject = w.subjects[a.subject]
+			}
+			w.raise(a.pair, r, why)
 		}
 	}
 	for _, slot := range p.plan().Readers {
@@ -402,13 +436,20 @@ func (w *Walk) tell(p pair) {
 
 // through makes a pair hold what another object's slot holds, now and later.
 func (w *Walk) through(p pair, subject rel.Subject, n *node, s schema.Slot) {
+	w.follows++
 	r := w.want(n, s)
 	if r > Denied {
 		w.raise(p, r, cause{kind: byTuple, subject: subject, from: pair{n, s}})
 	}
-	if r != Granted {
-		n.addAsker(s, asker{p, subject})
+	if r == Granted {
+		return
 	}
+	a := asker{pair: p}
+	if w.explain {
+		a.subject = len(w.subjects)
+		w.subjects = append(w.subjects, subject)
+	}
+	n.addAsker(s, a)
 }
 
 func (n *node) addAsker(s schema.Slot, a asker) {

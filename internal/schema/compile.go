@@ -13,6 +13,10 @@ import (
 // definitionsMax bounds a schema: what is walked over when one is written.
 const definitionsMax = 1000
 
+// formsMax bounds the forms of subjects that one relation allows: each tuple is
+// compared with them.
+const formsMax = 256
+
 // Compile reads a schema text. Where it has errors, the schema is nil and the
 // faults are all of them, in source order, up to diagnosticsMax; errors of form
 // are reported alone, since what could not be read would be missed elsewhere.
@@ -29,15 +33,17 @@ func Compile(text string) (*Schema, []*fault.Fault) {
 	}
 	c.refuseWhatIsNotThere()
 	c.declare()
-	c.resolveForms()
-	c.resolveClauses()
-	c.buildSlots()
-	c.checkRules()
+	if !c.tooLarge { // what lies beyond a bound is not looked at, and would be missed elsewhere
+		c.resolveForms()
+		c.resolveClauses()
+		c.buildSlots()
+		c.checkRules()
+	}
 	if len(c.errors) == 0 {
 		c.stratify()
 	}
 	if len(c.errors) > 0 {
-		return nil, inOrder(c.errors)
+		return nil, c.found()
 	}
 	c.schema.warnings = inOrder(c.warnings)
 	return c.schema, nil
@@ -51,6 +57,8 @@ type compiler struct {
 	schema *Schema
 	trees  map[*Definition]*syntax.Definition
 	stored map[*syntax.Relation]*Relation
+
+	tooLarge bool // a bound on the schema's size is broken
 }
 
 // refuseWhatIsNotThere names the parts of the language that this release reads
@@ -75,7 +83,13 @@ func (c *compiler) refuseWhatIsNotThere() {
 // declare makes the definitions and their names.
 func (c *compiler) declare() {
 	first := make(map[rel.ObjectType]syntax.Pos)
-	for _, tree := range c.file.Definitions {
+	for i, tree := range c.file.Definitions {
+		if i == definitionsMax {
+			c.tooLarge = true
+			c.mustStayWithinBounds(tree.Name.At, fmt.Sprintf("the schema has %d definitions", len(c.file.Definitions)),
+				fmt.Sprintf("a schema has at most %d; split it over stores", definitionsMax))
+			return
+		}
 		typ, err := rel.ParseType(tree.Name.Text)
 		if err != nil {
 			c.nameMustBeValid(tree.Name.At, err)
@@ -92,10 +106,6 @@ func (c *compiler) declare() {
 		c.trees[d] = tree
 		c.declareNames(d, tree)
 	}
-	if n := len(c.schema.definitions); n > definitionsMax {
-		c.mustStayWithinBounds(c.file.Definitions[definitionsMax].At, fmt.Sprintf("the schema has %d definitions", n),
-			fmt.Sprintf("a schema has at most %d; split it over stores", definitionsMax))
-	}
 }
 
 func (c *compiler) declareNames(d *Definition, tree *syntax.Definition) {
@@ -104,6 +114,13 @@ func (c *compiler) declareNames(d *Definition, tree *syntax.Definition) {
 		parsed, err := rel.ParseName(name.Text)
 		if err != nil {
 			c.nameMustBeValid(name.At, err)
+			return nil
+		}
+		if len(d.names) == SlotsMax {
+			if !c.tooLarge {
+				c.tooManySlots(d)
+			}
+			c.tooLarge = true
 			return nil
 		}
 		if name.Text == "nil" {
@@ -178,11 +195,12 @@ func (c *compiler) eachRelation(visit func(*Definition, *Relation, *syntax.Relat
 
 // resolveForms reads the subject forms of every relation.
 func (c *compiler) resolveForms() {
-	var defined []string
-	for _, d := range c.schema.definitions {
-		defined = append(defined, string(d.Type))
-	}
 	c.eachRelation(func(_ *Definition, r *Relation, tree *syntax.Relation) {
+		if len(tree.Types) > formsMax {
+			c.mustStayWithinBounds(tree.Types[formsMax].At, fmt.Sprintf("relation %q allows %d forms of subjects", r.Name, len(tree.Types)),
+				fmt.Sprintf("a relation allows at most %d", formsMax))
+			return
+		}
 		for _, t := range tree.Types {
 			if t.Caveat != nil {
 				c.notInThisRelease(t.Caveat.At, "with "+t.Caveat.Text, "leave the caveat out")
@@ -192,21 +210,20 @@ func (c *compiler) resolveForms() {
 			}
 			target := c.schema.byType[rel.ObjectType(t.Type.Text)]
 			if target == nil {
-				c.subjectTypeMustExist(t.Type.At, t.Type.Text, defined)
+				c.subjectTypeMustExist(t.Type.At, t.Type.Text, c.schema)
 				continue
 			}
 			form := Form{Type: target.Type, Wildcard: t.Wildcard}
 			if t.Relation != nil {
 				form.Relation = rel.Name(t.Relation.Text)
 				if target.byName[form.Relation] == nil {
-					c.subjectRelationMustExist(t.Relation.At, target.Type, t.Relation.Text, target.declaredNames())
+					c.subjectRelationMustExist(t.Relation.At, t.Relation.Text, target)
 					continue
 				}
 			}
-			for _, have := range r.Forms {
-				if have == form {
-					c.formMustBeUnique(t.At, form, string(r.Name))
-				}
+			if slices.Contains(r.Forms, form) {
+				c.formMustBeUnique(t.At, form, string(r.Name))
+				continue
 			}
 			r.Forms = append(r.Forms, form)
 		}
@@ -218,10 +235,7 @@ func (c *compiler) resolveClauses() {
 	c.schema.spreading = make(map[rel.ObjectType][]*Relation)
 	c.eachRelation(func(d *Definition, r *Relation, tree *syntax.Relation) {
 		if m := tree.Multiplicity; m != nil {
-			c.resolveMultiplicity(d, r, m)
-		}
-		if tree.Of != nil {
-			c.resolveOf(d, r, tree)
+			c.resolveMultiplicity(d, r, tree)
 		}
 		if tree.OnePerWith != nil {
 			if with := c.storedRelation(d, *tree.OnePerWith, fault.ClauseMustFit, "one per subject with"); with != nil {
@@ -232,6 +246,11 @@ func (c *compiler) resolveClauses() {
 					}
 				}
 			}
+		}
+	})
+	c.eachRelation(func(d *Definition, r *Relation, tree *syntax.Relation) {
+		if tree.Of != nil { // after all multiplicities, since it compares two
+			c.resolveOf(d, r, tree)
 		}
 	})
 	for _, d := range c.schema.definitions {
@@ -276,7 +295,8 @@ func (c *compiler) checkComputedRoles(block *syntax.Roles) {
 	}
 }
 
-func (c *compiler) resolveMultiplicity(d *Definition, r *Relation, m *syntax.Multiplicity) {
+func (c *compiler) resolveMultiplicity(d *Definition, r *Relation, tree *syntax.Relation) {
+	m := tree.Multiplicity
 	r.Min, r.Max = m.Min, m.Max
 	if m.Unbounded {
 		r.Max = Unbounded
@@ -295,7 +315,7 @@ func (c *compiler) resolveMultiplicity(d *Definition, r *Relation, m *syntax.Mul
 	for _, f := range r.Forms {
 		concrete = concrete || !f.Wildcard
 	}
-	if !concrete && len(r.Forms) > 0 {
+	if !concrete && len(r.Forms) == len(tree.Types) { // otherwise a form is the error
 		c.multiplicityMustBePossible(m.At, fmt.Sprintf("relation %q needs at least %d subjects, and allows wildcards alone, which do not count", r.Name, r.Min),
 			"allow a type without `:*`, or let the multiplicity begin at 0")
 	}
@@ -312,14 +332,13 @@ func (c *compiler) resolveOf(d *Definition, r *Relation, tree *syntax.Relation) 
 		c.clauseMustFit(tree.Of.At, fmt.Sprintf("relation %q stands in itself, so `of` says nothing", r.Name), "name another relation")
 		return
 	}
-	for _, f := range r.Forms {
-		for _, g := range of.Forms {
-			if f == g {
-				return
-			}
-		}
+	if of.Max != Unbounded && r.Min > of.Max {
+		c.multiplicityMustBePossible(tree.Of.At, fmt.Sprintf("relation %q needs at least %d subjects, and %q, in which they must stand, may have at most %d", r.Name, r.Min, of.Name, of.Max),
+			"lower the one bound or raise the other")
+		return
 	}
-	if len(r.Forms) > 0 && len(of.Forms) > 0 {
+	common := slices.ContainsFunc(r.Forms, func(f Form) bool { return slices.Contains(of.Forms, f) })
+	if !common && len(r.Forms) == len(tree.Types) && len(of.Forms) > 0 {
 		c.clauseMustFit(tree.Of.At, fmt.Sprintf("relation %q and relation %q have no subject form in common, so nothing could ever be written to %q", r.Name, of.Name, r.Name),
 			"let both allow the same type")
 	}
@@ -336,11 +355,7 @@ func (c *compiler) storedRelation(d *Definition, name syntax.Ident, code fault.C
 	if n != nil {
 		kind = n.Kind
 	}
-	var relations []string
-	for _, r := range d.relations {
-		relations = append(relations, string(r.Name))
-	}
-	c.mustBeRelation(name.At, code, d.Type, clause, name.Text, kind, relations)
+	c.mustBeRelation(name.At, code, d, clause, name.Text, kind)
 	return nil
 }
 

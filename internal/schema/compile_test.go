@@ -185,3 +185,31 @@ func FuzzCompile(f *testing.F) {
 		}
 	})
 }
+
+// A hostile text is refused by a bound; it is not worked through first.
+func TestBoundsOfASchema(t *testing.T) {
+	for _, c := range []struct {
+		name, text string
+		faults     int
+	}{
+		{"forms of one relation", "definition user {}\ndefinition doc { relation a: " + strings.Repeat("user | ", 4000) + "user }", 1},
+		{"forms written twice", "definition user {}\ndefinition doc { relation a: " + strings.Repeat("user | ", 99) + "user }", 99},
+		{"names of a type", "definition user {}\ndefinition doc {\n" + strings.Repeat("relation a%: user\n", 300) + "}", 1},
+		{"names and arrows of a type", "definition user { relation x: user\n" + strings.Repeat("permission p% = x->q%\n", 200) + "}", 1},
+		{"definitions", strings.Repeat("definition d% {}\n", 1001), 1},
+		{"names that are not there", "definition doc {\n" + strings.Repeat("permission p% = nope%\n", 250) + "}", 100},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			text := c.text
+			for i := 0; strings.Contains(text, "%"); i++ { // each line numbers its own
+				line := strings.Index(text, "%")
+				end := strings.IndexByte(text[line:], '\n') + line
+				text = text[:line] + strings.ReplaceAll(text[line:end], "%", fmt.Sprint(i)) + text[end:]
+			}
+			s, faults := schema.Compile(text)
+			if s != nil || len(faults) != c.faults {
+				t.Fatalf("schema %v, %d faults, want %d; first %v", s != nil, len(faults), c.faults, faults)
+			}
+		})
+	}
+}

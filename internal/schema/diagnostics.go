@@ -1,6 +1,7 @@
 package schema
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 
@@ -9,17 +10,48 @@ import (
 	"github.com/pemba-io/pemba/internal/schema/syntax"
 )
 
-// diagnosticsMax bounds how many errors one compilation reports: a text that is
-// no schema at all should not fill a screen, or a response.
-const diagnosticsMax = 100
+const (
+	// diagnosticsMax bounds how many errors one compilation reports: a text that
+	// is no schema at all should not fill a screen, or a response.
+	diagnosticsMax = 100
+	// collectedMax bounds how many are kept until the first of them in source
+	// order are known.
+	collectedMax = 10_000
+)
 
 // diagnostics collects what is wrong, and holds every sentence the compiler can say.
 type diagnostics struct {
 	errors, warnings []*fault.Fault
+	// remedies are worked out for those errors alone that are reported: to look
+	// through all names of a type for each of a thousand misspelt ones takes
+	// longer than anybody waits.
+	remedies map[*fault.Fault]func() string
 }
 
 func (d *diagnostics) report(at syntax.Pos, f *fault.Fault) {
-	d.errors = append(d.errors, f.At(at.Line, at.Column))
+	if len(d.errors) < collectedMax {
+		d.errors = append(d.errors, f.At(at.Line, at.Column))
+	}
+}
+
+// reportWith reports an error whose remedy is costly to find.
+func (d *diagnostics) reportWith(at syntax.Pos, f *fault.Fault, remedy func() string) {
+	if d.remedies == nil {
+		d.remedies = make(map[*fault.Fault]func() string)
+	}
+	d.remedies[f] = remedy
+	d.report(at, f)
+}
+
+// found is what is wrong, as it is reported.
+func (d *diagnostics) found() []*fault.Fault {
+	faults := inOrder(d.errors)
+	for _, f := range faults {
+		if remedy := d.remedies[f]; remedy != nil {
+			f.Do("%s", remedy())
+		}
+	}
+	return faults
 }
 
 func (d *diagnostics) warn(at syntax.Pos, f *fault.Fault) {
@@ -65,54 +97,68 @@ func (d *diagnostics) nameMustNotBeReserved(at syntax.Pos, name string) {
 		Do("choose another name"))
 }
 
-func (d *diagnostics) nameMustExist(at syntax.Pos, typ rel.ObjectType, name string, declared []string) {
-	f := fault.Newf(fault.NameMustExist, "type %q has no relation, permission or role %q", typ, name)
-	if near := fault.Nearest(name, declared); near != "" {
-		f.Do("did you mean %q? otherwise declare `relation %s` in type %s", near, name, typ)
-	} else {
-		f.Do("declare `relation %s` in type %s; it has %s", name, typ, fault.List(declared, 5))
-	}
-	d.report(at, f)
+// nameMustExist is reported for a name used but not declared in any of the types.
+// The remedy offers the nearest declared name, and stays silent rather than
+// guess badly.
+func (d *diagnostics) nameMustExist(at syntax.Pos, name string, in ...*Definition) {
+	f := fault.Newf(fault.NameMustExist, "type %q has no relation, permission or role %q", in[0].Type, name)
+	d.reportWith(at, f, func() string {
+		var declared []string
+		for _, x := range in {
+			declared = append(declared, x.declaredNames()...)
+		}
+		if near := fault.Nearest(name, declared); near != "" {
+			return fmt.Sprintf("did you mean %q? otherwise declare `relation %s` in type %s", near, name, in[0].Type)
+		}
+		return fmt.Sprintf("declare `relation %s` in type %s; it has %s", name, in[0].Type, fault.List(declared, 5))
+	})
 }
 
-func (d *diagnostics) subjectTypeMustExist(at syntax.Pos, typ string, defined []string) {
+func (d *diagnostics) subjectTypeMustExist(at syntax.Pos, typ string, s *Schema) {
 	f := fault.Newf(fault.SubjectTypeMustExist, "type %q is not defined", typ)
-	if near := fault.Nearest(typ, defined); near != "" {
-		f.Do("did you mean %q? otherwise add `definition %s {}`", near, typ)
-	} else {
-		f.Do("add `definition %s {}`; the schema defines %s", typ, fault.List(defined, 5))
-	}
-	d.report(at, f)
+	d.reportWith(at, f, func() string {
+		defined := s.definedTypes()
+		if near := fault.Nearest(typ, defined); near != "" {
+			return fmt.Sprintf("did you mean %q? otherwise add `definition %s {}`", near, typ)
+		}
+		return fmt.Sprintf("add `definition %s {}`; the schema defines %s", typ, fault.List(defined, 5))
+	})
 }
 
-func (d *diagnostics) subjectRelationMustExist(at syntax.Pos, typ rel.ObjectType, name string, declared []string) {
-	f := fault.Newf(fault.SubjectRelationMustExist, "type %q has no relation, permission or role %q", typ, name)
-	if near := fault.Nearest(name, declared); near != "" {
-		f.Do("did you mean `%s#%s`?", typ, near)
-	} else {
-		f.Do("declare %q in type %s; it has %s", name, typ, fault.List(declared, 5))
-	}
-	d.report(at, f)
+func (d *diagnostics) subjectRelationMustExist(at syntax.Pos, name string, in *Definition) {
+	f := fault.Newf(fault.SubjectRelationMustExist, "type %q has no relation, permission or role %q", in.Type, name)
+	d.reportWith(at, f, func() string {
+		declared := in.declaredNames()
+		if near := fault.Nearest(name, declared); near != "" {
+			return fmt.Sprintf("did you mean `%s#%s`?", in.Type, near)
+		}
+		return fmt.Sprintf("declare %q in type %s; it has %s", name, in.Type, fault.List(declared, 5))
+	})
 }
 
 func (d *diagnostics) formMustBeUnique(at syntax.Pos, form Form, relation string) {
 	d.report(at, fault.Newf(fault.NameMustBeUnique, "relation %q allows %s twice", relation, form).Do("leave one of them out"))
 }
 
-func (d *diagnostics) mustBeRelation(at syntax.Pos, code fault.Code, typ rel.ObjectType, clause, name string, kind Kind, relations []string) {
+func (d *diagnostics) mustBeRelation(at syntax.Pos, code fault.Code, in *Definition, clause, name string, kind Kind) {
 	what := "is not declared"
-	if kind == KindPermission {
+	switch kind {
+	case KindPermission:
 		what = "is a permission"
-	} else if kind == KindRole {
+	case KindRole:
 		what = "is a role that nothing can be written to"
 	}
-	f := fault.Newf(code, "%s needs a relation of type %q, and %q %s", clause, typ, name, what)
-	if near := fault.Nearest(name, relations); near != "" && kind == 0 {
-		f.Do("did you mean %q?", near)
-	} else {
-		f.Do("name one of its relations: %s", fault.List(relations, 5))
-	}
-	d.report(at, f)
+	f := fault.Newf(code, "%s needs a relation of type %q, and %q %s", clause, in.Type, name, what)
+	d.reportWith(at, f, func() string {
+		var relations []string
+		for _, r := range in.relations {
+			relations = append(relations, string(r.Name))
+		}
+		if near := fault.Nearest(name, relations); near != "" && kind == 0 {
+			return fmt.Sprintf("did you mean %q?", near)
+		}
+		return "name one of its relations: " + fault.List(relations, 5)
+	})
 }
 
 func (d *diagnostics) inheritMustFind(at syntax.Pos, typ rel.ObjectType, relation string, behind []string) {
@@ -169,10 +215,7 @@ func (d *diagnostics) schemaMustBeStratified(at syntax.Pos, cycle []string) {
 }
 
 func (s *Schema) typeMustExist(typ rel.ObjectType) error {
-	var defined []string
-	for _, d := range s.definitions {
-		defined = append(defined, string(d.Type))
-	}
+	defined := s.definedTypes()
 	f := fault.Newf(fault.TypeMustExist, "the schema has no type %q", typ).With("type", string(typ))
 	if near := fault.Nearest(string(typ), defined); near != "" {
 		return f.Do("did you mean %q?", near)
@@ -188,6 +231,14 @@ func (d *Definition) nameMustExist(name rel.Name) error {
 		return f.Do("did you mean %q?", near)
 	}
 	return f.Do("use one of its names: %s", fault.List(declared, 8))
+}
+
+func (s *Schema) definedTypes() []string {
+	defined := make([]string, len(s.definitions))
+	for i, d := range s.definitions {
+		defined[i] = string(d.Type)
+	}
+	return defined
 }
 
 func (d *Definition) declaredNames() []string {

@@ -1,6 +1,8 @@
 package schema
 
 import (
+	"slices"
+
 	"github.com/pemba-io/pemba/internal/fault"
 	"github.com/pemba-io/pemba/internal/rel"
 )
@@ -165,7 +167,19 @@ func (d *Definition) IsAsked(s Slot) bool { return d.asked.Has(s) }
 func (d *Definition) Asked() Slots { return d.asked }
 
 // IsRole reports whether a slot is that of a role, not of a role's stored part.
-func (d *Definition) IsRole(s Slot) bool { return d.asked.Has(s) && d.slots[s].Step == StepRole }
+func (d *Definition) IsRole(s Slot) bool { return d.slots[s].IsRole }
+
+// Above reports whether one role stands higher on the ladder than another.
+func (d *Definition) Above(a, b Slot) bool { return d.rank(a) > d.rank(b) }
+
+func (d *Definition) rank(s Slot) int {
+	return slices.IndexFunc(d.ladder, func(n *Declared) bool { return n.Slot == s })
+}
+
+// Inherited reports whether an arrow is one that `inherit from` stands for, for a role.
+func (d *Definition) Inherited(arrow, role *SlotPlan) bool {
+	return string(arrow.Target) == role.Label && slices.Contains(d.inherits, arrow.Relation.Name)
+}
 
 // A PlanKind says where a slot's value comes from.
 type PlanKind uint8
@@ -184,18 +198,9 @@ type SlotPlan struct {
 	Target   rel.Name  // Arrow
 	Expr     *Expr     // Computed
 	Label    string    // as it was written: a name, or "organization->admin"
-	Step     Step      // which part of the language wrote it
+	IsRole   bool      // Computed: it is a role of the ladder
 	Readers  []Slot    // computed slots of the same object that read this one
 }
-
-// A Step says which part of the language a slot stands for, for explanations.
-type Step uint8
-
-const (
-	StepPermission Step = iota
-	StepRole
-	StepInherit // an arrow that `inherit from` wrote
-)
 
 // An ExprOp is an operator of a compiled expression.
 type ExprOp uint8

@@ -31,7 +31,7 @@ func (c *compiler) nameSlots(d *Definition) {
 		case KindRelation:
 			plan.Kind, plan.Relation = Stored, n.Relation
 		case KindRole:
-			plan.Step = StepRole
+			plan.IsRole = true
 		}
 		n.Slot = c.addSlot(d, plan)
 		d.asked.Add(n.Slot)
@@ -49,10 +49,14 @@ func (c *compiler) nameSlots(d *Definition) {
 func (c *compiler) addSlot(d *Definition, plan SlotPlan) Slot {
 	d.slots = append(d.slots, plan)
 	if len(d.slots) == SlotsMax+1 {
-		c.mustStayWithinBounds(c.trees[d].Name.At, fmt.Sprintf("type %q has more than %d names, arrows and stored roles", d.Type, SlotsMax),
-			"split it into two types joined by a relation")
+		c.tooManySlots(d)
 	}
 	return Slot(len(d.slots) - 1) // wraps where the bound was broken, and then nothing is returned
+}
+
+func (c *compiler) tooManySlots(d *Definition) {
+	c.mustStayWithinBounds(c.trees[d].Name.At, fmt.Sprintf("type %q has more than %d names, arrows and stored roles", d.Type, SlotsMax),
+		"split it into two types joined by a relation")
 }
 
 type arrowKey struct {
@@ -115,12 +119,23 @@ func (b *planner) ladder(block *syntax.Roles) {
 			join(&Expr{Op: OpSlot, Slot: d.ladder[i+1].Slot})
 		}
 		if sum == nil {
+			b.nobodyHolds(block, n)
 			sum = &Expr{Op: OpNil}
 		}
 		if except != nil {
 			sum = &Expr{Op: OpExclusion, Left: sum, Right: except}
 		}
 		d.slots[n.Slot].Expr = sum
+	}
+}
+
+// nobodyHolds reports a role without a source: no types, no expression, nothing
+// inherited, and no role above it.
+func (b *planner) nobodyHolds(block *syntax.Roles, n *Declared) {
+	for _, tree := range block.Roles {
+		if tree.Name.Text == string(n.Name) && len(tree.Types) == 0 && len(block.Inherits) > 0 {
+			b.roleMustHaveASource(tree.Name.At, tree.Name.Text)
+		}
 	}
 }
 
@@ -140,12 +155,12 @@ func (b *planner) inherits(block *syntax.Roles) map[rel.Name][]Slot {
 				if b.schema.byType[typ].byName[role.Name] == nil {
 					continue
 				}
-				found[role.Name] = append(found[role.Name], b.arrow(r, role.Name, StepInherit))
+				found[role.Name] = append(found[role.Name], b.arrow(r, role.Name))
 				any = true
 				break
 			}
 		}
-		if !any && len(behind) > 0 {
+		if !any && len(r.Forms) > 0 {
 			b.inheritMustFind(in.Rel.At, b.definition.Type, string(r.Name), texts(behind))
 		}
 	}
@@ -153,11 +168,11 @@ func (b *planner) inherits(block *syntax.Roles) map[rel.Name][]Slot {
 }
 
 // arrow is the slot of an arrow.
-func (b *planner) arrow(r *Relation, target rel.Name, step Step) Slot {
+func (b *planner) arrow(r *Relation, target rel.Name) Slot {
 	key := arrowKey{r, target}
 	s, have := b.arrows[key]
 	if !have {
-		s = b.addSlot(b.definition, SlotPlan{Kind: Arrow, Relation: r, Target: target, Label: label(r.Name, target), Step: step})
+		s = b.addSlot(b.definition, SlotPlan{Kind: Arrow, Relation: r, Target: target, Label: label(r.Name, target)})
 		b.arrows[key] = s
 		r.arrows = append(r.arrows, s)
 	}
@@ -176,7 +191,7 @@ func (b *planner) expr(e syntax.Expr) *Expr {
 	case *syntax.NameExpr:
 		n := b.definition.byName[rel.Name(e.Name.Text)]
 		if n == nil {
-			b.diagnostics.nameMustExist(e.Name.At, b.definition.Type, e.Name.Text, b.definition.declaredNames())
+			b.nameMustExist(e.Name.At, e.Name.Text, b.definition)
 			return &Expr{Op: OpNil}
 		}
 		return &Expr{Op: OpSlot, Slot: n.Slot}
@@ -204,7 +219,7 @@ func (b *planner) arrowExpr(e *syntax.ArrowExpr) *Expr {
 	if !ok {
 		return &Expr{Op: OpNil}
 	}
-	return &Expr{Op: OpSlot, Slot: b.arrow(r, target, StepPermission)}
+	return &Expr{Op: OpSlot, Slot: b.arrow(r, target)}
 }
 
 // checkArrow finds the relation an arrow starts at and the name it leads to.
@@ -285,7 +300,7 @@ func (c *compiler) checkRule(d *Definition, r *Relation, e syntax.Expr) {
 		c.checkRule(d, r, e.X)
 	case *syntax.NameExpr:
 		if d.byName[rel.Name(e.Name.Text)] == nil {
-			c.diagnostics.nameMustExist(e.Name.At, d.Type, e.Name.Text, d.declaredNames())
+			c.nameMustExist(e.Name.At, e.Name.Text, d)
 		}
 	case *syntax.ArrowExpr:
 		c.checkArrow(d, e)
@@ -301,18 +316,14 @@ func (c *compiler) checkRule(d *Definition, r *Relation, e syntax.Expr) {
 }
 
 func (c *compiler) checkSubjectRule(r *Relation, e *syntax.SubjectExpr) {
-	behind := typesBehind(r)
-	for _, typ := range behind {
+	var behind []*Definition
+	for _, typ := range typesBehind(r) {
+		behind = append(behind, c.schema.byType[typ])
 		if c.schema.byType[typ].byName[rel.Name(e.Target.Text)] != nil {
 			return
 		}
 	}
-	if len(behind) == 0 {
-		return
+	if len(behind) > 0 {
+		c.nameMustExist(e.Target.At, e.Target.Text, behind...)
 	}
-	var declared []string
-	for _, typ := range behind {
-		declared = append(declared, c.schema.byType[typ].declaredNames()...)
-	}
-	c.diagnostics.nameMustExist(e.Target.At, behind[0], e.Target.Text, declared)
 }

@@ -191,6 +191,10 @@ func (c *compiler) components() [][]place {
 // reportCycle prints the shortest way from a slot over its negated dependence
 // back to itself, at the line of the first name on it.
 func (c *compiler) reportCycle(from, over place, members []place) {
+	inside := make(map[place]bool, len(members))
+	for _, m := range members {
+		inside[m] = true
+	}
 	before := map[place]place{over: from}
 	queue := []place{over}
 	for len(queue) > 0 {
@@ -200,7 +204,7 @@ func (c *compiler) reportCycle(from, over place, members []place) {
 			break
 		}
 		for _, dep := range c.reads(p) {
-			if _, seen := before[dep.on]; !seen && slices.Contains(members, dep.on) {
+			if _, seen := before[dep.on]; !seen && inside[dep.on] {
 				before[dep.on] = p
 				queue = append(queue, dep.on)
 			}
