@@ -12,9 +12,10 @@ import (
 )
 
 const (
-	// readsMax bounds what judging one write may read. Judging holds up all
-	// other writers of the store.
-	readsMax = 1_000_000
+	// ReadsMax bounds what judging one write may read. Judging holds up all
+	// other writers of the store. A Reader whose scans can be long asks
+	// OverBudget now and then.
+	ReadsMax = 1_000_000
 	// violationsMax bounds how many broken rules one refusal lists.
 	violationsMax = 100
 )
@@ -61,7 +62,7 @@ func (d Decision) Changes() []rel.Change {
 // Admit decides on a write. A refusal is a fault whose code is the first reason
 // in the language's order, with all violations of that reason.
 func Admit(ctx context.Context, s *schema.Schema, before Reader, write Write, holds Holds) (Decision, error) {
-	j := &judge{ctx: ctx, schema: s, state: newState(before), holds: holds, readsStop: before.Reads() + readsMax}
+	j := newJudge(ctx, s, before, holds, before.Reads()+ReadsMax)
 	for _, rule := range []func(Write){
 		j.fitTheSchema,
 		j.apply,
@@ -82,6 +83,10 @@ func Admit(ctx context.Context, s *schema.Schema, before Reader, write Write, ho
 	return j.state.decision(), nil
 }
 
+func newJudge(ctx context.Context, s *schema.Schema, before Reader, holds Holds, readsStop int) *judge {
+	return &judge{ctx: ctx, schema: s, state: newState(before), holds: holds, readsStop: readsStop, spreads: make(map[spread]bool)}
+}
+
 // A judge carries one write through the rules.
 type judge struct {
 	ctx       context.Context
@@ -89,6 +94,7 @@ type judge struct {
 	state     *state
 	holds     Holds
 	readsStop int
+	spreads   map[spread]bool // judged already
 
 	broken []*fault.Fault
 	err    error
@@ -108,8 +114,7 @@ func (j *judge) fail(err error) bool {
 		j.err = err
 	}
 	if j.err == nil && j.state.before.Reads() > j.readsStop {
-		j.err = fault.Newf(fault.JudgingMustStayWithinBudget, "judging the write needs more than %d reads", readsMax).
-			Do("split the write, or touch objects with fewer subjects")
+		j.err = OverBudget()
 	}
 	if j.err == nil && j.ctx.Err() != nil {
 		j.err = fault.New(fault.DeadlineMustNotPass, "the request's time ran out before the write was judged; nothing was written").
@@ -119,6 +124,12 @@ func (j *judge) fail(err error) bool {
 		}
 	}
 	return j.err != nil
+}
+
+// OverBudget is the refusal of a write whose judging reads more than ReadsMax.
+func OverBudget() error {
+	return fault.Newf(fault.JudgingMustStayWithinBudget, "judging the write needs more than %d reads; nothing was written", ReadsMax).
+		Do("split the write, touch objects with fewer subjects, or give preconditions an object or a subject to look at")
 }
 
 // field names an update's tuple in the request.
@@ -194,6 +205,9 @@ func (j *judge) preconditions(write Write) {
 		at := fmt.Sprintf("preconditions[%d]", i)
 		if p.Kind == rel.Holds {
 			held, err := j.holds(j.ctx, p.Object, p.Name, p.Principal)
+			if j.malformed(at, err) {
+				continue
+			}
 			if j.fail(err) {
 				return
 			}
@@ -203,8 +217,8 @@ func (j *judge) preconditions(write Write) {
 			}
 			continue
 		}
-		if err := j.schema.CheckFilter(p.Filter); j.fail(err) {
-			return
+		if err := j.schema.CheckFilter(p.Filter); j.malformed(at, err) {
+			continue
 		}
 		found, any, err := first(j.state.before.Tuples(p.Filter))
 		if j.fail(err) {
@@ -219,6 +233,17 @@ func (j *judge) preconditions(write Write) {
 				Do("read again, and decide anew").In(at).With("tuple", found.String()))
 		}
 	}
+}
+
+// malformed keeps a precondition's unknown type or name, which is the request's
+// own mistake and listed with the others.
+func (j *judge) malformed(at string, err error) bool {
+	f := fault.Of(err)
+	if f == nil || f.Code != fault.TypeMustExist && f.Code != fault.NameMustExist {
+		return false
+	}
+	j.breach(f.In(at))
+	return true
 }
 
 func first(tuples iter.Seq2[rel.Tuple, error]) (t rel.Tuple, any bool, err error) {

@@ -2,6 +2,7 @@ package admission_test
 
 import (
 	"context"
+	"fmt"
 	"iter"
 	"strings"
 	"testing"
@@ -245,6 +246,67 @@ func TestDataIsJudgedByANewSchema(t *testing.T) {
 			t.Errorf("found %v", found)
 		}
 	})
+}
+
+func TestPreconditionsThatAreMalformedAreAllListedWithTheirFields(t *testing.T) {
+	filter := func(typ rel.ObjectType) rel.Precondition {
+		return rel.Precondition{Kind: rel.Must, Filter: rel.Filter{ObjectType: typ}}
+	}
+	_, err := admitWith(t, base, "touch item:i#insider@user:new", filter("itm"), filter("item"), filter("usr"))
+	all := fault.Of(err).All()
+	if len(all) != 2 || all[0].Field != "preconditions[0]" || all[1].Field != "preconditions[2]" || all[0].Code != fault.TypeMustExist {
+		t.Errorf("violations are %v", all)
+	}
+}
+
+func TestABrokenRuleIsListedOnce(t *testing.T) {
+	_, err := admit(t, base, "delete item:i#insider@user:bob; delete item:i#assignee@user:bob; touch item:i#assignee@user:bob; touch item:i#assignee@user:x")
+	if all := fault.Of(err).All(); len(all) != 2 {
+		t.Errorf("violations are %v", all)
+	}
+}
+
+// A subject that is everywhere, and a workspace that has everything: the shorter
+// of the two lists is read.
+func TestOnePerSubjectReadsTheShorterList(t *testing.T) {
+	var stored strings.Builder
+	stored.WriteString(base)
+	for i := range 500 {
+		fmt.Fprintf(&stored, "\nworkspace:w%d#admin@user:ana\ncustom_role:c%d#workspace@workspace:w%d\ncustom_role:c%d#holder@user:bot", i, i, i, i)
+	}
+	before := reader(t, stored.String())
+	u, err := rel.ParseUpdate("touch custom_role:c#holder@user:bot")
+	if err != nil {
+		t.Fatal(err)
+	}
+	reads := before.Reads()
+	if _, err := admission.Admit(context.Background(), compile(t, office), before, admission.Write{Updates: []rel.Update{u}}, nil); err != nil {
+		t.Fatal(err)
+	}
+	if reads = before.Reads() - reads; reads > 40 {
+		t.Errorf("%d reads", reads)
+	}
+}
+
+func TestDataIsJudgedWithoutTripping(t *testing.T) {
+	loose := "definition user {}\ndefinition ws {}\ndefinition item { relation ws: ws; relation member: user | user:* }"
+	stored := "item:1#ws@ws:a item:1#member@user:u item:1#member@user:v item:1#member@user:*"
+	compile(t, loose)
+	for _, c := range []struct {
+		name, text string
+		code       fault.Code
+	}{
+		{"a link whose type is gone", "use roles\ndefinition user {}\ndefinition space {}\ndefinition item { relation ws: space; relation member: user | user:* one per subject with ws }", fault.NotInSchema},
+		{"wildcards count for the upper bound", "use roles\ndefinition user {}\ndefinition ws {}\ndefinition item { relation ws: ws; relation member: user | user:* [1..2] }", fault.UpperBoundMustHold},
+		{"and not for the lower", "use roles\ndefinition user {}\ndefinition ws {}\ndefinition item { relation ws: ws; relation member: user | user:* [3..9] }", fault.LowerBoundMustHold},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			err := admission.FitData(context.Background(), compile(t, c.text), reader(t, stored))
+			if !fault.Is(err, fault.TuplesMustFitTheSchema) || fault.Of(err).Others[0].Code != c.code {
+				t.Errorf("%v, want %v", err, c.code)
+			}
+		})
+	}
 }
 
 func admit(t *testing.T, stored, updates string) (admission.Decision, error) {

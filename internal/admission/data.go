@@ -9,21 +9,17 @@ import (
 	"github.com/pemba-io/pemba/internal/schema"
 )
 
-// conflictsMax bounds how many different conflicts a refused schema lists, and
-// examplesMax how many tuples each names; all are counted.
-const (
-	conflictsMax = 100
-	examplesMax  = 3
-)
+// conflictsMax bounds how many different conflicts a refused schema lists; all
+// tuples of each are counted.
+const conflictsMax = 100
 
 // A Conflict is one way in which stored tuples do not fit a schema.
 type Conflict struct {
 	Code       fault.Code // the rule that the tuples break
 	Definition rel.ObjectType
 	Name       rel.Name
-	Summary    string
+	Summary    string // of the first one
 	Count      int
-	Examples   []rel.Tuple
 }
 
 // FitData says whether everything stored fits a schema: its types, relations and
@@ -32,7 +28,7 @@ type Conflict struct {
 // scan of the store.
 func FitData(ctx context.Context, s *schema.Schema, stored Reader) error {
 	f := &fitting{
-		judge: &judge{ctx: ctx, schema: s, state: newState(stored), readsStop: noReadsMax},
+		judge: newJudge(ctx, s, stored, nil, noReadsMax),
 		index: make(map[conflictKey]int),
 	}
 	f.scanObjects()
@@ -62,6 +58,7 @@ type fitting struct {
 
 	object rel.Object // whose tuples are going by
 	counts map[rel.Name]int
+	wild   map[rel.Name]int // wildcards among them
 	roles  map[rel.Subject]rel.Tuple
 }
 
@@ -76,11 +73,7 @@ func (f *fitting) add(code fault.Code, t rel.Tuple, detail, summary string) {
 		f.index[key] = i
 		f.conflicts = append(f.conflicts, Conflict{Code: code, Definition: t.Object.Type(), Name: t.Relation, Summary: summary})
 	}
-	c := &f.conflicts[i]
-	c.Count++
-	if len(c.Examples) < examplesMax {
-		c.Examples = append(c.Examples, t)
-	}
+	f.conflicts[i].Count++
 }
 
 // scanObjects judges every tuple, and every object after its last one.
@@ -95,7 +88,7 @@ func (f *fitting) scanObjects() {
 		}
 		if t.Object != f.object {
 			f.endObject()
-			f.object, f.counts, f.roles = t.Object, make(map[rel.Name]int), make(map[rel.Subject]rel.Tuple)
+			f.object, f.counts, f.wild, f.roles = t.Object, make(map[rel.Name]int), make(map[rel.Name]int), make(map[rel.Subject]rel.Tuple)
 		}
 		f.tuple(t)
 		if f.judge.err != nil {
@@ -114,8 +107,8 @@ func (f *fitting) tuple(t rel.Tuple) {
 	d := f.judge.schema.Definition(t.Object.Type())
 	r := d.Relation(t.Relation)
 	f.counts[t.Relation]++
-	if r.Min > 0 && t.Subject.IsWildcard() {
-		f.counts[t.Relation]-- // counted for no lower bound; an upper one beside it is met anyway
+	if t.Subject.IsWildcard() {
+		f.wild[t.Relation]++
 	}
 	if d.OneRolePerSubject() && r.Rank != schema.NoRank {
 		if other, second := f.roles[t.Subject]; second {
@@ -130,7 +123,7 @@ func (f *fitting) tuple(t rel.Tuple) {
 		}
 	}
 	if r.With != "" {
-		f.judge.spreadFrom(make(map[spread]bool), r, t)
+		f.judge.spreadFrom(r, t)
 		for _, b := range f.judge.broken {
 			f.add(fault.OneRolePerSubject, t, "with", b.Summary)
 		}
@@ -148,19 +141,12 @@ func (f *fitting) endObject() {
 		count := f.counts[r.Name]
 		at := rel.Tuple{Object: f.object, Relation: r.Name}
 		if r.Max != schema.Unbounded && count > r.Max {
-			f.bound(fault.UpperBoundMustHold, at, fmt.Sprintf("%s has %d subjects in %q, and may have at most %d", f.object, count, r.Name, r.Max))
+			f.add(fault.UpperBoundMustHold, at, "", fmt.Sprintf("%s has %d subjects in %q, and may have at most %d", f.object, count, r.Name, r.Max))
 		}
-		if count < r.Min {
-			f.bound(fault.LowerBoundMustHold, at, fmt.Sprintf("%s has %d subjects in %q, and needs at least %d", f.object, count, r.Name, r.Min))
+		if count -= f.wild[r.Name]; count < r.Min { // nobody would have to be behind a wildcard
+			f.add(fault.LowerBoundMustHold, at, "", fmt.Sprintf("%s has %d subjects in %q, and needs at least %d", f.object, count, r.Name, r.Min))
 		}
 	}
-}
-
-// bound adds a conflict of an object as a whole; it has no one tuple to show.
-func (f *fitting) bound(code fault.Code, at rel.Tuple, summary string) {
-	f.add(code, at, "", summary)
-	c := &f.conflicts[f.index[conflictKey{code, at.Object.Type(), at.Relation, ""}]]
-	c.Examples = nil
 }
 
 // scanSubjects judges the lower bounds of objects that stand as subjects alone.
@@ -187,7 +173,7 @@ func (f *fitting) scanSubjects() {
 				continue // endObject has judged it
 			}
 			for _, r := range d.LowerBounds() {
-				f.bound(fault.LowerBoundMustHold, rel.Tuple{Object: o, Relation: r.Name},
+				f.add(fault.LowerBoundMustHold, rel.Tuple{Object: o, Relation: r.Name}, "",
 					fmt.Sprintf("%s has 0 subjects in %q, and needs at least %d", o, r.Name, r.Min))
 			}
 		}

@@ -1,6 +1,7 @@
 package admission
 
 import (
+	"iter"
 	"slices"
 
 	"github.com/pemba-io/pemba/internal/fault"
@@ -11,7 +12,6 @@ import (
 // oneRolePerSubject judges the ladders that are one per subject, and the
 // relations that are so over many objects. Only what is put can break it.
 func (j *judge) oneRolePerSubject(Write) {
-	judged := make(map[spread]bool)
 	for t, put := range j.state.changed() {
 		if !put {
 			continue
@@ -20,13 +20,13 @@ func (j *judge) oneRolePerSubject(Write) {
 		if r.Rank != schema.NoRank && j.schema.Definition(t.Object.Type()).OneRolePerSubject() {
 			j.oneRoleOn(t)
 			for _, over := range j.schema.Spreading(t.Object.Type()) {
-				j.onePerSubjectWith(judged, spread{over, t.Object, t.Subject})
+				j.onePerSubjectWith(spread{over, t.Object, t.Subject})
 			}
 		}
 		if r.With != "" {
-			j.spreadFrom(judged, r, t)
+			j.spreadFrom(r, t)
 		}
-		j.spreadOverLink(judged, t)
+		j.spreadOverLink(t)
 		if j.err != nil {
 			return
 		}
@@ -43,7 +43,7 @@ func (j *judge) oneRoleOn(t rel.Tuple) {
 		if other == t {
 			continue
 		}
-		if put := j.state.net[other]; put && other.Compare(t) < 0 {
+		if put, _ := j.state.change(other); put && other.Compare(t) < 0 {
 			continue // said once, of the smaller of the two
 		}
 		j.breach(fault.Newf(fault.OneRolePerSubject, "%s would have two roles on %s: %s and %s", t.Subject, t.Object, t.Relation, other.Relation).
@@ -80,19 +80,21 @@ type spread struct {
 
 // spreadFrom judges a tuple of a relation with `one per subject with`, over every
 // object that its own object is linked to.
-func (j *judge) spreadFrom(judged map[spread]bool, r *schema.Relation, t rel.Tuple) {
+func (j *judge) spreadFrom(r *schema.Relation, t rel.Tuple) {
+	with := j.schema.Definition(t.Object.Type()).Relation(r.With)
 	for link, err := range j.state.on(t.Object, r.With) {
 		if j.fail(err) {
 			return
 		}
-		if over, ok := plainObject(link.Subject); ok {
-			j.onePerSubjectWith(judged, spread{r, over, t.Subject})
+		// What is stored may not fit a schema that is only being judged.
+		if over, ok := plainObject(link.Subject); ok && with.Allows(link.Subject) {
+			j.onePerSubjectWith(spread{r, over, t.Subject})
 		}
 	}
 }
 
 // spreadOverLink judges a new link: all who stand on the linked object come with it.
-func (j *judge) spreadOverLink(judged map[spread]bool, link rel.Tuple) {
+func (j *judge) spreadOverLink(link rel.Tuple) {
 	over, ok := plainObject(link.Subject)
 	if !ok {
 		return
@@ -105,30 +107,21 @@ func (j *judge) spreadOverLink(judged map[spread]bool, link rel.Tuple) {
 			if j.fail(err) {
 				return
 			}
-			j.onePerSubjectWith(judged, spread{r, over, t.Subject})
+			j.onePerSubjectWith(spread{r, over, t.Subject})
 		}
 	}
 }
 
 // onePerSubjectWith refuses a second tuple of the subject: in the relation, on all
 // objects linked to one, and among that one's own roles where they are one per subject.
-func (j *judge) onePerSubjectWith(judged map[spread]bool, at spread) {
-	if judged[at] || j.err != nil {
+func (j *judge) onePerSubjectWith(at spread) {
+	if j.spreads[at] || j.err != nil {
 		return
 	}
-	judged[at] = true
-	var held []rel.Tuple
-	for o, err := range j.state.objects(at.subject, at.relation.Type, at.relation.Name) {
-		if j.fail(err) {
-			return
-		}
-		linked, err := j.state.has(rel.Tuple{Object: o, Relation: at.relation.With, Subject: rel.Of(at.over)})
-		if j.fail(err) {
-			return
-		}
-		if linked {
-			held = append(held, rel.Tuple{Object: o, Relation: at.relation.Name, Subject: at.subject})
-		}
+	j.spreads[at] = true
+	held := j.heldOver(at)
+	if j.err != nil {
+		return
 	}
 	if d := j.schema.Definition(at.over.Type()); d.OneRolePerSubject() && len(held) > 0 {
 		roles, err := j.rolesOn(at.over, at.subject)
@@ -145,6 +138,51 @@ func (j *judge) onePerSubjectWith(judged map[spread]bool, at spread) {
 	}
 	j.breach(fault.Newf(fault.OneRolePerSubject, "%s would have %d roles in %s: %s and %s", at.subject, len(held), at.over, held[0], held[1]).
 		Do("delete one of them in the same write").With("tuple", held[0].String()).With("other", held[1].String()))
+}
+
+// heldOver are the subject's tuples in the relation on all objects linked to one.
+// Either may be many: the objects of a subject that is everywhere, or the objects
+// of a large workspace. Both are read side by side, until the shorter one ends.
+func (j *judge) heldOver(at spread) []rel.Tuple {
+	nextHeld, stopHeld := iter.Pull2(j.state.objects(at.subject, at.relation.Type, at.relation.Name))
+	defer stopHeld()
+	nextLinked, stopLinked := iter.Pull2(j.state.objects(rel.Of(at.over), at.relation.Type, at.relation.With))
+	defer stopLinked()
+	var held, linked []rel.Tuple
+	for {
+		o, err, more := nextHeld()
+		if j.fail(err) {
+			return nil
+		}
+		if !more {
+			return j.those(held, func(t rel.Tuple) rel.Tuple {
+				return rel.Tuple{Object: t.Object, Relation: at.relation.With, Subject: rel.Of(at.over)}
+			})
+		}
+		held = append(held, rel.Tuple{Object: o, Relation: at.relation.Name, Subject: at.subject})
+		if o, err, more = nextLinked(); j.fail(err) {
+			return nil
+		}
+		if !more {
+			return j.those(linked, func(t rel.Tuple) rel.Tuple { return t })
+		}
+		linked = append(linked, rel.Tuple{Object: o, Relation: at.relation.Name, Subject: at.subject})
+	}
+}
+
+// those are the tuples for which another one is there, too.
+func (j *judge) those(tuples []rel.Tuple, other func(rel.Tuple) rel.Tuple) []rel.Tuple {
+	var found []rel.Tuple
+	for _, t := range tuples {
+		there, err := j.state.has(other(t))
+		if j.fail(err) {
+			return nil
+		}
+		if there {
+			found = append(found, t)
+		}
+	}
+	return found
 }
 
 // upperBounds counts the live tuples of every relation that got one.
@@ -229,11 +267,18 @@ func lowerBoundBroken(o rel.Object, r *schema.Relation, count int) *fault.Fault 
 
 // subjectsIn judges `of`: who stands in a relation must stand in the other, too.
 func (j *judge) subjectsIn(Write) {
+	judged := make(map[rel.Tuple]bool)
+	mustStandIn := func(t rel.Tuple, of rel.Name) {
+		if !judged[t] {
+			judged[t] = true
+			j.mustStandIn(t, of)
+		}
+	}
 	for t, put := range j.state.changed() {
 		r := j.relation(t)
 		if put {
 			if r.Of != "" {
-				j.mustStandIn(t, r.Of)
+				mustStandIn(t, r.Of)
 			}
 			continue
 		}
@@ -247,7 +292,7 @@ func (j *judge) subjectsIn(Write) {
 				return
 			}
 			if there {
-				j.mustStandIn(left, r.Of)
+				mustStandIn(left, r.Of)
 			}
 		}
 	}

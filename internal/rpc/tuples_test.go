@@ -131,7 +131,7 @@ func TestARefusedWriteNamesRuleFieldAndTuple(t *testing.T) {
 			codes.FailedPrecondition, "PRECONDITION_MUST_HOLD",
 			[]string{"preconditions[1]"},
 		},
-		{"a misspelt filter", withPreconditions(mustMatch(&pembav1.TupleFilter{ObjectType: "taem"})), codes.InvalidArgument, "TYPE_MUST_EXIST", nil},
+		{"a misspelt filter", withPreconditions(mustMatch(&pembav1.TupleFilter{ObjectType: "taem"})), codes.InvalidArgument, "TYPE_MUST_EXIST", []string{"preconditions[0]"}},
 		{"one role", goodWrite(touch(tuple("organization:acme", "member", "user:ana"))), codes.FailedPrecondition, "ONE_ROLE_PER_SUBJECT", nil},
 		{
 			"upper bound", goodWrite(
