@@ -32,6 +32,8 @@ type CheckAnswer struct {
 
 // Check answers one question about access.
 func (s *Service) Check(ctx context.Context, q CheckQuery) (CheckAnswer, error) {
+	ctx, cancel := s.budget(ctx)
+	defer cancel()
 	v, err := s.look(ctx, q.Store, q.Consistency)
 	if err != nil {
 		return CheckAnswer{}, err
@@ -78,6 +80,8 @@ type BatchOutcome struct {
 // BatchCheck answers many checks at one snapshot. Items of one principal share
 // a walk: what one has found the next does not read again.
 func (s *Service) BatchCheck(ctx context.Context, q BatchQuery) (BatchAnswer, error) {
+	ctx, cancel := s.budget(ctx)
+	defer cancel()
 	v, err := s.look(ctx, q.Store, q.Consistency)
 	if err != nil {
 		return BatchAnswer{}, err
@@ -147,6 +151,8 @@ type AccessAnswer struct {
 
 // EffectiveAccess answers with the highest role and every permission, in one walk.
 func (s *Service) EffectiveAccess(ctx context.Context, q AccessQuery) (AccessAnswer, error) {
+	ctx, cancel := s.budget(ctx)
+	defer cancel()
 	v, err := s.look(ctx, q.Store, q.Consistency)
 	if err != nil {
 		return AccessAnswer{}, err

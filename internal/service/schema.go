@@ -62,9 +62,13 @@ func (s *Service) WriteSchema(ctx context.Context, c WriteSchemaCommand) (WriteS
 				Do("read the schema again, and decide anew").In("expected_version")
 		}
 		if found {
-			if v, err := s.withSchema(c.Store, snap); err == nil {
+			v, err := s.withSchema(c.Store, snap)
+			switch {
+			case err == nil:
 				answer.Before = v.schema
-			}
+			case !fault.Is(err, fault.DataMustBeReadable):
+				return tupledb.Commit{}, err
+			} // a version that no longer compiles can be replaced; then all is new
 			if before.Text == c.Text {
 				answer.Version = before.Number
 				return tupledb.Commit{}, nil

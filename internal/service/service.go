@@ -3,6 +3,7 @@ package service
 import (
 	"context"
 	"sync/atomic"
+	"time"
 
 	"github.com/pemba-io/pemba/internal/engine"
 	"github.com/pemba-io/pemba/internal/fault"
@@ -16,13 +17,24 @@ type Config struct {
 	DB *tupledb.DB
 	// ReadsMax bounds what one question may read; 0 means engine.ReadsMax.
 	ReadsMax int
+	// TimeMax bounds how long one question may take, also where its caller sets
+	// no bound; 0 means TimeMaxDefault.
+	TimeMax time.Duration
 }
+
+// TimeMaxDefault is far above what a question within its other budgets takes.
+const TimeMaxDefault = 10 * time.Second
+
+// compiledMax is how many compiled schemas are kept: of the newest versions of a
+// few stores, and of an older one that a list is still being paged at.
+const compiledMax = 8
 
 // A Service answers. It is safe for concurrent use.
 type Service struct {
 	db       *tupledb.DB
 	readsMax int
-	compiled atomic.Pointer[compiled] // the schema compiled last
+	timeMax  time.Duration
+	compiled atomic.Pointer[[]compiled] // the schemas compiled last, the newest of them first
 }
 
 // compiled is a schema version with what it means.
@@ -37,7 +49,15 @@ func New(c Config) *Service {
 	if c.ReadsMax == 0 {
 		c.ReadsMax = engine.ReadsMax
 	}
-	return &Service{db: c.DB, readsMax: c.ReadsMax}
+	if c.TimeMax == 0 {
+		c.TimeMax = TimeMaxDefault
+	}
+	return &Service{db: c.DB, readsMax: c.ReadsMax, timeMax: c.TimeMax}
+}
+
+// budget is the time that a question has.
+func (s *Service) budget(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(ctx, s.timeMax)
 }
 
 // A Consistency says how fresh an answer must be. On one node every read is of
@@ -91,10 +111,12 @@ func (s *Service) snapshot(ctx context.Context, name rel.Store, c Consistency) (
 	return snap, nil
 }
 
+// readsBetweenLooks is how often a long read asks whether to go on.
+const readsBetweenLooks = 1024
+
 // boundByContext makes every long read of a snapshot notice that its caller has
 // gone or that its time is over.
 func boundByContext(ctx context.Context, snap *tupledb.Snapshot) {
-	const readsBetweenLooks = 1024
 	snap.Bound(readsBetweenLooks, func(int) error { return contextFault(ctx) })
 }
 
@@ -122,7 +144,7 @@ func (s *Service) withSchema(name rel.Store, snap *tupledb.Snapshot) (*view, err
 	}
 	at := snap.Token()
 	at.Revision = stored.Revision
-	if c := s.compiled.Load(); c != nil && c.at == at {
+	if c, ok := s.known(at); ok {
 		return &view{snap, c.schema, c.version}, nil
 	}
 	meaning, faults := schema.Compile(stored.Text)
@@ -130,8 +152,30 @@ func (s *Service) withSchema(name rel.Store, snap *tupledb.Snapshot) (*view, err
 		return nil, fault.Newf(fault.DataMustBeReadable, "schema version %d of the store %s no longer compiles: %s", stored.Number, name, faults[0].Sentence()).
 			Do("run the release of pemba that wrote it, or write a schema that this release reads")
 	}
-	s.compiled.Store(&compiled{at, stored.Number, meaning})
+	s.remember(compiled{at, stored.Number, meaning})
 	return &view{snap, meaning, stored.Number}, nil
+}
+
+// known is a schema that was compiled before.
+func (s *Service) known(at rel.Snapshot) (compiled, bool) {
+	if all := s.compiled.Load(); all != nil {
+		for _, c := range *all {
+			if c.at == at {
+				return c, true
+			}
+		}
+	}
+	return compiled{}, false
+}
+
+// remember keeps a compiled schema. Two that race lose one of theirs, which is
+// then compiled once more.
+func (s *Service) remember(c compiled) {
+	next := []compiled{c}
+	if all := s.compiled.Load(); all != nil {
+		next = append(next, (*all)[:min(len(*all), compiledMax-1)]...)
+	}
+	s.compiled.Store(&next)
 }
 
 // walk prepares a walk of a principal over a view, after seeing that the schema

@@ -32,7 +32,7 @@ func (s *Service) Write(ctx context.Context, c WriteCommand) (WriteAnswer, error
 	}
 	var decision admission.Decision
 	at, err := store.Update(ctx, func(snap *tupledb.Snapshot) (tupledb.Commit, error) {
-		boundByContext(ctx, snap)
+		boundJudging(ctx, snap)
 		v, err := s.withSchema(c.Store, snap)
 		if err != nil {
 			return tupledb.Commit{}, err
@@ -47,6 +47,17 @@ func (s *Service) Write(ctx context.Context, c WriteCommand) (WriteAnswer, error
 		return WriteAnswer{}, err
 	}
 	return WriteAnswer{at, decision.Changes()}, nil
+}
+
+// boundJudging ends a scan that judging a write has begun, when the caller has gone
+// or the judging has read more than it may: all other writers wait for it.
+func boundJudging(ctx context.Context, snap *tupledb.Snapshot) {
+	snap.Bound(readsBetweenLooks, func(reads int) error {
+		if reads > admission.ReadsMax {
+			return admission.OverBudget()
+		}
+		return contextFault(ctx)
+	})
 }
 
 // holds answers preconditions on the state before a write.
