@@ -55,6 +55,10 @@
 //                          STORE_MUST_NOT_BE_LOADING: an import into the empty store has not
 //                          been finished
 //     DATA_LOSS            DATA_MUST_BE_READABLE
+//     UNIMPLEMENTED        NOT_IN_THIS_RELEASE: this server does not serve the RPC, or a field
+//                          that is set; the message names it, and what to use instead
+//     INTERNAL             PEMBA_MUST_NOT_PANIC: a fault of the server's own; never what a
+//                          request can be blamed for
 //
 // Every RPC with a `consistency` can also answer:
 //
@@ -229,7 +233,8 @@ const (
 	// All of the parts in `because` are needed: an intersection, or an arrow over all of its
 	// objects.
 	Reason_STEP_ALL_OF Reason_Step = 3
-	// The first entry of `because` less the second: an exclusion, or roles with an `except`.
+	// The first entry of `because` less the others: an exclusion, or roles with an `except`. What
+	// could have been taken away, and was not, is left out.
 	Reason_STEP_MINUS Reason_Step = 4
 	// The name is a role below the one in `because`, and holding a role is holding every lower
 	// one.
@@ -240,7 +245,8 @@ const (
 	// The principal holds the name by being it: the object itself is one of its subjects and the
 	// schema says `self`, or the userset `object#name` is.
 	Reason_STEP_ITSELF Reason_Step = 7
-	// Nothing gives the name: no tuple fits, or the schema says `nil`.
+	// The name does not hold by anything that is shown. Without `cut` nothing gives it: no tuple
+	// fits, or the schema says `nil`; with it, paths that did not get there are left out.
 	Reason_STEP_NOTHING Reason_Step = 8
 )
 
@@ -1001,8 +1007,8 @@ type Reason struct {
 	Contextual bool `protobuf:"varint,6,opt,name=contextual,proto3" json:"contextual,omitempty"`
 	// What this reason stands on, the deciding entry first.
 	Because []*Reason `protobuf:"bytes,7,rep,name=because,proto3" json:"because,omitempty"`
-	// True when the tree goes on here and is not shown: it was shown before, or the explanation
-	// reached its bound.
+	// True when the tree goes on here and is not shown: it was shown before, the explanation
+	// reached its bound, or the server does not explain denials.
 	Cut bool `protobuf:"varint,8,opt,name=cut,proto3" json:"cut,omitempty"`
 	// The role of the asked object that the path through this reason gives; set on the alternatives
 	// directly below the top, so that runners-up can be told apart. Empty elsewhere, and where the
