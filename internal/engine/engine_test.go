@@ -294,10 +294,61 @@ func TestTheWinningPathIsTrue(t *testing.T) {
 	}
 }
 
+func TestTheReasonOfAllShowsEveryOne(t *testing.T) {
+	w := newWorld(t, `
+definition user {}
+definition team { relation approver: user }
+definition release {
+  relation asked: team
+  permission may_go = asked.all(approver)
+}`, "release:r#asked@team:a", "release:r#asked@team:b", "team:a#approver@user:ana", "team:b#approver@user:ana")
+	reason := expect(t, w.walk("user:ana", explained), "release:r#may_go", engine.Granted).Reason
+	var path []string
+	for _, tuple := range reason.Path() {
+		path = append(path, tuple.String())
+	}
+	want := "release:r#asked@team:a team:a#approver@user:ana release:r#asked@team:b team:b#approver@user:ana"
+	if got := strings.Join(path, " "); got != want {
+		t.Errorf("path is %s", got)
+	}
+}
+
+// `.all` over more objects than one reading shows, some of them asked before and
+// some in a circle with the one that asks.
+func TestAllOverAWideObjectInACircle(t *testing.T) {
+	var tuples []string
+	for i := range 100 {
+		tuples = append(tuples,
+			fmt.Sprintf("node:root#next@node:n%d", i),
+			fmt.Sprintf("node:n%d#next@node:m%d", i, i%3),
+			fmt.Sprintf("node:n%d#next@node:n%d", i, (i+1)%100), // a ring, which grounds nothing
+		)
+	}
+	for i := range 3 {
+		tuples = append(tuples, fmt.Sprintf("node:m%d#good@user:ana", i))
+	}
+	w := newWorld(t, `
+definition user {}
+definition node {
+  relation next: node
+  relation good: user
+  permission every = good + next.all(every)
+  permission some = good + next.any(some)
+}`, tuples...)
+	walk := w.walk("user:ana")
+	expect(t, walk, "node:n7#some", engine.Granted)
+	expect(t, walk, "node:n7#every", engine.Denied) // around the ring, nobody is first
+	expect(t, walk, "node:root#every", engine.Denied)
+	w.put("node:n50#good@user:ana")
+	walk = w.walk("user:ana")
+	expect(t, walk, "node:root#every", engine.Granted)
+	expect(t, walk, "node:n51#every", engine.Granted)
+}
+
 func TestADenialHasNoPath(t *testing.T) {
 	w := newWorld(t, drive, "folder:f#viewer@user:bob")
 	answer := expect(t, w.walk("user:ana", explained), "folder:f#view", engine.Denied)
-	if answer.Reason == nil || answer.Reason.Result != engine.Denied || len(answer.Reason.Path()) != 0 {
+	if r := answer.Reason; r == nil || r.Result != engine.Denied || !r.Cut || len(r.Path()) != 0 {
 		t.Errorf("reason is %+v", answer.Reason)
 	}
 }

@@ -63,6 +63,7 @@ type causeKind uint8
 const (
 	byExpression causeKind = iota // the pair's expression says so
 	byTuple                       // a tuple on the pair's object
+	byAll                         // all tuples of a relation on the pair's object
 	byItself                      // the principal presents this userset
 )
 
@@ -118,6 +119,7 @@ func (e *explainer) pair(p pair, depth int) *Reason {
 	plan := p.plan()
 	r := &Reason{Object: p.node.object, Name: plan.Label, Result: p.node.held.Of(p.slot)}
 	if r.Result == Denied {
+		r.Cut = true // how far its paths got is not told
 		return r
 	}
 	why := p.node.causes[p.slot]
@@ -130,10 +132,29 @@ func (e *explainer) pair(p pair, depth int) *Reason {
 		if why.from.node != nil {
 			e.below(r, why.from, depth)
 		}
+	case byAll:
+		r.Step = StepAllOf
+		for _, each := range p.node.alls[p.slot].found {
+			e.oneOfAll(r, p, plan, each, depth)
+		}
 	case byExpression:
 		e.expression(r, p, plan, why, depth)
 	}
 	return r
+}
+
+// oneOfAll adds the tuple of one object, and what holds there.
+func (e *explainer) oneOfAll(r *Reason, p pair, plan *schema.SlotPlan, why cause, depth int) {
+	if e.nodes++; e.nodes > reasonNodesMax {
+		r.Cut = true
+		return
+	}
+	one := &Reason{
+		Object: p.node.object, Name: plan.Label, Result: r.Result, Step: StepTuple,
+		Tuple: rel.Tuple{Object: p.node.object, Relation: plan.Relation.Name, Subject: why.subject},
+	}
+	e.below(one, why.from, depth+1)
+	r.Because = append(r.Because, one)
 }
 
 // below adds what a reason follows from, or marks that there is more than is kept.
@@ -153,6 +174,8 @@ func (e *explainer) expression(r *Reason, p pair, plan *schema.SlotPlan, why cau
 		r.Step = StepMinus
 	case len(why.of.slots) > 1:
 		r.Step = StepAllOf
+	case len(why.of.slots) == 0: // `self`: the principal presents the object
+		r.Step = StepItself
 	case plan.IsRole && d.IsRole(why.of.slots[0]) && d.Above(why.of.slots[0], p.slot):
 		r.Step = StepRoleBelow
 	default:

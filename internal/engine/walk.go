@@ -72,7 +72,28 @@ type node struct {
 	whole  bool        // tuples is all that stands on the object
 	tuples []rel.Tuple // up to narrowTuplesMax of them
 
+	alls   map[schema.Slot]*all  // of the slots that need all of their objects
 	causes map[schema.Slot]cause // only where reasons are asked for
+}
+
+// An all is what a pair of kind All still waits for.
+type all struct {
+	open int // tuples whose object does not hold the target for certain
+	// maybe counts those among them that may hold it, if every condition turns out true.
+	maybe int
+	found []cause // a cause a tuple, only where reasons are asked for
+}
+
+// result is the minimum over the tuples.
+func (a *all) result() Result {
+	switch a.open {
+	case 0:
+		return Granted
+	case a.maybe:
+		return Conditional
+	default:
+		return Denied
+	}
 }
 
 // slotAskers are the pairs that read one slot of a node through a tuple.
@@ -86,7 +107,8 @@ type slotAskers struct {
 // a walk can have millions of askers.
 type asker struct {
 	pair
-	subject int
+	subject int32
+	told    Result // what it was told last
 }
 
 // A pair is one slot of one object.
@@ -282,7 +304,7 @@ func (w *Walk) begin(p pair) {
 	case schema.Stored:
 		w.direct(p, plan.Relation)
 		w.expandLater(p, plan)
-	case schema.Arrow:
+	case schema.Arrow, schema.All:
 		w.expandLater(p, plan)
 	case schema.Computed:
 		w.compute(p)
@@ -342,6 +364,11 @@ type value struct {
 func (w *Walk) eval(n *node, e *schema.Expr, number int) value {
 	switch e.Op {
 	case schema.OpNil:
+		return value{}
+	case schema.OpSelf:
+		if w.principal.Holds(rel.Of(n.object)) {
+			return value{result: Granted}
+		}
 		return value{}
 	case schema.OpSlot:
 		return value{result: w.want(n, e.Slot), of: w.operand(e.Slot)}
@@ -413,12 +440,8 @@ func (w *Walk) tell(p pair) {
 		if p.node.askers[i].slot != p.slot {
 			continue
 		}
-		for _, a := range p.node.askers[i].askers {
-			why := cause{kind: byTuple, from: p}
-			if w.explain {
-				why.subject = w.subjects[a.subject]
-			}
-			w.raise(a.pair, r, why)
+		for k := range p.node.askers[i].askers {
+			w.hear(&p.node.askers[i].askers[k], p, r)
 		}
 	}
 	for _, slot := range p.plan().Readers {
@@ -434,6 +457,38 @@ func (w *Walk) tell(p pair) {
 	}
 }
 
+// hear is what an asker makes of a pair's news.
+func (w *Walk) hear(a *asker, from pair, r Result) {
+	if r <= a.told {
+		return
+	}
+	before := a.told
+	a.told = r
+	if a.plan().Kind == schema.All {
+		w.oneOfAll(a.pair, before, r)
+		return
+	}
+	why := cause{kind: byTuple, from: from}
+	if w.explain {
+		why.subject = w.subjects[a.subject]
+	}
+	w.raise(a.pair, r, why)
+}
+
+// oneOfAll counts one tuple of a pair of kind All that came to hold more.
+func (w *Walk) oneOfAll(p pair, before, r Result) {
+	a := p.node.alls[p.slot]
+	if before == Conditional {
+		a.maybe--
+	}
+	if r == Conditional {
+		a.maybe++
+	} else {
+		a.open--
+	}
+	w.raise(p, a.result(), cause{kind: byAll})
+}
+
 // through makes a pair hold what another object's slot holds, now and later.
 func (w *Walk) through(p pair, subject rel.Subject, n *node, s schema.Slot) {
 	w.follows++
@@ -441,12 +496,16 @@ func (w *Walk) through(p pair, subject rel.Subject, n *node, s schema.Slot) {
 	if r > Denied {
 		w.raise(p, r, cause{kind: byTuple, subject: subject, from: pair{n, s}})
 	}
-	if r == Granted {
-		return
+	if r != Granted {
+		w.addAsker(p, subject, n, s, r)
 	}
-	a := asker{pair: p}
+}
+
+// addAsker lets a pair hear of another object's slot, of which it knows r.
+func (w *Walk) addAsker(p pair, subject rel.Subject, n *node, s schema.Slot, r Result) {
+	a := asker{pair: p, told: r}
 	if w.explain {
-		a.subject = len(w.subjects)
+		a.subject = int32(len(w.subjects)) // at most followsMax a question
 		w.subjects = append(w.subjects, subject)
 	}
 	n.addAsker(s, a)

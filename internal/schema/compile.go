@@ -3,7 +3,6 @@ package schema
 import (
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/pemba-io/pemba/internal/fault"
 	"github.com/pemba-io/pemba/internal/rel"
@@ -57,6 +56,7 @@ type compiler struct {
 	schema *Schema
 	trees  map[*Definition]*syntax.Definition
 	stored map[*syntax.Relation]*Relation
+	arrows map[arrowKey]Slot
 
 	tooLarge bool // a bound on the schema's size is broken
 }
@@ -123,8 +123,8 @@ func (c *compiler) declareNames(d *Definition, tree *syntax.Definition) {
 			c.tooLarge = true
 			return nil
 		}
-		if name.Text == "nil" {
-			c.nameMustNotBeReserved(name.At, name.Text)
+		if why := c.reserved(name.Text, kind); why != "" {
+			c.nameMustNotBeReserved(name.At, name.Text, why)
 			return nil
 		}
 		if at, twice := first[name.Text]; twice {
@@ -174,6 +174,20 @@ func (c *compiler) declareNames(d *Definition, tree *syntax.Definition) {
 		if len(p.Annotation) > 0 {
 			c.notInThisRelease(p.Annotation[0].At, fmt.Sprintf("the type annotation of permission %q", p.Name.Text), "write `permission NAME = EXPR`")
 		}
+	}
+}
+
+// reserved says why a name cannot be declared; empty where it can.
+func (c *compiler) reserved(name string, kind Kind) string {
+	switch {
+	case name == "nil":
+		return "every expression reads it as nobody, so nothing could refer to it"
+	case name == "self" && slices.ContainsFunc(c.file.Uses, func(u *syntax.Use) bool { return u.Feature.Text == "self" }):
+		return "under `use self` every expression reads it as the object itself"
+	case name == "none" && kind == KindRole:
+		return "it stands for no role in test files and on the command line"
+	default:
+		return ""
 	}
 }
 
@@ -379,9 +393,4 @@ func texts[T ~string](names []T) []string {
 		out[i] = string(n)
 	}
 	return out
-}
-
-// label is how an arrow is written.
-func label(relation, target rel.Name) string {
-	return strings.Join([]string{string(relation), string(target)}, "->")
 }

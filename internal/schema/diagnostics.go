@@ -92,8 +92,8 @@ func (d *diagnostics) nameMustBeValid(at syntax.Pos, err error) {
 	}
 }
 
-func (d *diagnostics) nameMustNotBeReserved(at syntax.Pos, name string) {
-	d.report(at, fault.Newf(fault.NameMustNotBeReserved, "%q is a word of the language in every expression, and nothing could refer to this name", name).
+func (d *diagnostics) nameMustNotBeReserved(at syntax.Pos, name, why string) {
+	d.report(at, fault.Newf(fault.NameMustNotBeReserved, "%q cannot be declared: %s", name, why).
 		Do("choose another name"))
 }
 

@@ -178,7 +178,8 @@ func (d *Definition) rank(s Slot) int {
 
 // Inherited reports whether an arrow is one that `inherit from` stands for, for a role.
 func (d *Definition) Inherited(arrow, role *SlotPlan) bool {
-	return string(arrow.Target) == role.Label && slices.Contains(d.inherits, arrow.Relation.Name)
+	return arrow.Kind == Arrow && slices.Contains(d.inherits, arrow.Relation.Name) &&
+		arrow.Label == string(arrow.Relation.Name)+"->"+role.Label
 }
 
 // A PlanKind says where a slot's value comes from.
@@ -186,7 +187,8 @@ type PlanKind uint8
 
 const (
 	Stored   PlanKind = iota // tuples of a relation
-	Arrow                    // tuples of a relation, and a name on the objects they point to
+	Arrow                    // tuples of a relation, and a slot of the objects they point to: of any
+	All                      // likewise, of all of them, and there is at least one
 	Computed                 // an expression over slots of the same object
 )
 
@@ -194,19 +196,22 @@ const (
 type SlotPlan struct {
 	Kind     PlanKind
 	Stratum  int       // strata with lower numbers are finished before this one
-	Relation *Relation // Stored, Arrow
-	Target   rel.Name  // Arrow
-	Expr     *Expr     // Computed
-	Label    string    // as it was written: a name, or "organization->admin"
-	IsRole   bool      // Computed: it is a role of the ladder
-	Readers  []Slot    // computed slots of the same object that read this one
+	Relation *Relation // Stored, Arrow, All
+	// Targets are the slots that Arrow and All lead to, by type; a type without
+	// one has nothing of that name, and contributes 'no'.
+	Targets map[rel.ObjectType]Slot
+	Expr    *Expr  // Computed
+	Label   string // as it was written: a name, or "organization->admin"
+	IsRole  bool   // Computed: it is a role of the ladder
+	Readers []Slot // computed slots of the same object that read this one
 }
 
 // An ExprOp is an operator of a compiled expression.
 type ExprOp uint8
 
 const (
-	OpNil ExprOp = iota
+	OpNil  ExprOp = iota
+	OpSelf        // the object itself is one of the principal's subjects
 	OpSlot
 	OpUnion
 	OpIntersection

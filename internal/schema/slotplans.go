@@ -2,6 +2,8 @@ package schema
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/pemba-io/pemba/internal/fault"
 	"github.com/pemba-io/pemba/internal/rel"
@@ -15,8 +17,9 @@ func (c *compiler) buildSlots() {
 	for _, d := range c.schema.definitions {
 		c.nameSlots(d)
 	}
+	c.arrows = make(map[arrowKey]Slot)
 	for _, d := range c.schema.definitions {
-		b := &planner{compiler: c, definition: d, arrows: make(map[arrowKey]Slot)}
+		b := &planner{compiler: c, definition: d}
 		b.permissions(c.trees[d])
 		if tree := c.trees[d]; len(tree.Roles) > 0 {
 			b.ladder(tree.Roles[0])
@@ -59,16 +62,38 @@ func (c *compiler) tooManySlots(d *Definition) {
 		"split it into two types joined by a relation")
 }
 
+// An arrowKey tells arrows apart: where they start, and how they go on, as text.
 type arrowKey struct {
 	relation *Relation
-	target   rel.Name
+	path     string
+}
+
+// A hop is one step of an arrow: `->name`, `.any(name)`, `.all(name)`. Of a nested
+// arrow all names but the last are relations of the objects on the way.
+type hop struct {
+	all  bool
+	name syntax.Ident
+}
+
+func (h hop) String() string {
+	if h.all {
+		return ".all(" + h.name.Text + ")"
+	}
+	return "->" + h.name.Text // `.any` means the same
+}
+
+func pathOf(hops []hop) string {
+	var b strings.Builder
+	for _, h := range hops {
+		b.WriteString(h.String())
+	}
+	return b.String()
 }
 
 // A planner compiles the expressions of one definition.
 type planner struct {
 	*compiler
 	definition *Definition
-	arrows     map[arrowKey]Slot // one slot an arrow, however often it is written
 }
 
 func (b *planner) permissions(tree *syntax.Definition) {
@@ -155,7 +180,7 @@ func (b *planner) inherits(block *syntax.Roles) map[rel.Name][]Slot {
 				if b.schema.byType[typ].byName[role.Name] == nil {
 					continue
 				}
-				found[role.Name] = append(found[role.Name], b.arrow(r, role.Name))
+				found[role.Name] = append(found[role.Name], b.arrow(r, []hop{{name: syntax.Ident{Text: string(role.Name)}}}))
 				any = true
 				break
 			}
@@ -167,14 +192,29 @@ func (b *planner) inherits(block *syntax.Roles) map[rel.Name][]Slot {
 	return found
 }
 
-// arrow is the slot of an arrow.
-func (b *planner) arrow(r *Relation, target rel.Name) Slot {
-	key := arrowKey{r, target}
-	s, have := b.arrows[key]
-	if !have {
-		s = b.addSlot(b.definition, SlotPlan{Kind: Arrow, Relation: r, Target: target, Label: label(r.Name, target)})
-		b.arrows[key] = s
-		r.arrows = append(r.arrows, s)
+// arrow is the slot of an arrow: one, however often it is written. The hops of a
+// nested arrow have slots of their own on the types on the way.
+func (c *compiler) arrow(r *Relation, hops []hop) Slot {
+	key := arrowKey{r, pathOf(hops)}
+	if s, have := c.arrows[key]; have {
+		return s
+	}
+	d := c.schema.byType[r.Type]
+	plan := SlotPlan{Kind: Arrow, Relation: r, Label: string(r.Name) + key.path, Targets: make(map[rel.ObjectType]Slot)}
+	if hops[0].all {
+		plan.Kind = All
+	}
+	s := c.addSlot(d, plan)
+	c.arrows[key] = s
+	for _, typ := range typesBehind(r) {
+		behind := c.schema.byType[typ].byName[rel.Name(hops[0].name.Text)]
+		switch {
+		case behind == nil:
+		case len(hops) == 1:
+			plan.Targets[typ] = behind.Slot
+		case behind.Relation != nil:
+			plan.Targets[typ] = c.arrow(behind.Relation, hops[1:])
+		}
 	}
 	return s
 }
@@ -201,7 +241,7 @@ func (b *planner) expr(e syntax.Expr) *Expr {
 		b.checkMixing(e)
 		return &Expr{Op: exprOps[e.Op], Left: b.expr(e.Left), Right: b.expr(e.Right)}
 	case *syntax.SelfExpr:
-		b.notInThisRelease(e.At, "self", "add a relation that points to the object itself")
+		return &Expr{Op: OpSelf}
 	case *syntax.SubjectExpr:
 		b.clauseMustFit(e.At, fmt.Sprintf("subject->%s stands outside a rule", e.Target.Text), "use it in `granted by` and `revoked by` alone")
 	}
@@ -215,47 +255,71 @@ var exprOps = map[syntax.Op]ExprOp{
 }
 
 func (b *planner) arrowExpr(e *syntax.ArrowExpr) *Expr {
-	r, target, ok := b.checkArrow(b.definition, e)
+	r, hops, ok := b.checkArrow(b.definition, e)
 	if !ok {
 		return &Expr{Op: OpNil}
 	}
-	return &Expr{Op: OpSlot, Slot: b.arrow(r, target)}
+	return &Expr{Op: OpSlot, Slot: b.arrow(r, hops)}
 }
 
-// checkArrow finds the relation an arrow starts at and the name it leads to.
-func (c *compiler) checkArrow(d *Definition, e *syntax.ArrowExpr) (*Relation, rel.Name, bool) {
-	switch {
-	case e.Kind == syntax.All:
-		c.notInThisRelease(e.At, ".all("+e.Target.Text+")", "use an arrow, which asks for any")
-		return nil, "", false
-	case e.Kind == syntax.Any:
-		c.notInThisRelease(e.At, ".any("+e.Target.Text+")", "write it as an arrow, which means the same")
-		return nil, "", false
-	}
-	left, ok := syntax.Strip(e.Left).(*syntax.NameExpr)
-	if !ok {
-		c.notInThisRelease(e.At, "a nested arrow", "give the inner arrow a permission of its own, and walk to that")
-		return nil, "", false
-	}
-	r := c.storedRelation(d, left.Name, fault.ArrowMustStartAtARelation, "the arrow "+left.Name.Text+"->"+e.Target.Text)
-	if r == nil {
-		return nil, "", false
-	}
-	target, err := rel.ParseName(e.Target.Text)
-	if err != nil {
-		c.nameMustBeValid(e.Target.At, err)
-		return nil, "", false
-	}
-	behind := typesBehind(r)
-	for _, typ := range behind {
-		if c.schema.byType[typ].byName[target] != nil {
-			return r, target, true
+// checkArrow finds the relation that an arrow starts at, and its hops. A hop that
+// leads nowhere is a warning: it may be meant for a type to come.
+func (c *compiler) checkArrow(d *Definition, e *syntax.ArrowExpr) (*Relation, []hop, bool) {
+	var hops []hop
+	var left syntax.Expr = e
+	for {
+		arrow, ok := syntax.Strip(left).(*syntax.ArrowExpr)
+		if !ok {
+			break
 		}
+		if _, err := rel.ParseName(arrow.Target.Text); err != nil {
+			c.nameMustBeValid(arrow.Target.At, err)
+			return nil, nil, false
+		}
+		hops = append(hops, hop{arrow.Kind == syntax.All, arrow.Target})
+		left = arrow.Left
 	}
-	if len(r.Forms) > 0 { // otherwise its types are the error
-		c.arrowFindsNothing(e.At, label(r.Name, target), texts(behind))
+	slices.Reverse(hops)
+	start, ok := syntax.Strip(left).(*syntax.NameExpr)
+	if !ok {
+		c.clauseMustFit(e.At, "an arrow starts at something that is no name", "start it at a relation, or give the left side a permission of its own")
+		return nil, nil, false
 	}
-	return r, target, true
+	r := c.storedRelation(d, start.Name, fault.ArrowMustStartAtARelation, "the arrow "+start.Name.Text+pathOf(hops))
+	if r == nil {
+		return nil, nil, false
+	}
+	c.checkHops(r, hops, string(r.Name))
+	return r, hops, true
+}
+
+// checkHops warns of the first hop that none of the types before it has.
+func (c *compiler) checkHops(r *Relation, hops []hop, walked string) {
+	reached := []*Relation{r}
+	for i, h := range hops {
+		var next []*Relation
+		var behind []string
+		found := false
+		for _, from := range reached {
+			for _, typ := range typesBehind(from) {
+				behind = append(behind, string(typ))
+				n := c.schema.byType[typ].byName[rel.Name(h.name.Text)]
+				last := i == len(hops)-1
+				found = found || n != nil && (last || n.Relation != nil)
+				if n != nil && n.Relation != nil && !slices.Contains(next, n.Relation) {
+					next = append(next, n.Relation)
+				}
+			}
+		}
+		walked += h.String()
+		if !found {
+			if len(behind) > 0 { // otherwise its types are the error
+				c.arrowFindsNothing(h.name.At, walked, slices.Compact(behind))
+			}
+			return
+		}
+		reached = next
+	}
 }
 
 // checkMixing warns where two operators meet without parentheses.
@@ -308,8 +372,6 @@ func (c *compiler) checkRule(d *Definition, r *Relation, e syntax.Expr) {
 		c.checkMixing(e)
 		c.checkRule(d, r, e.Left)
 		c.checkRule(d, r, e.Right)
-	case *syntax.SelfExpr:
-		c.notInThisRelease(e.At, "self", "add a relation that points to the object itself")
 	case *syntax.SubjectExpr:
 		c.checkSubjectRule(r, e)
 	}

@@ -102,11 +102,10 @@ func (c *compiler) reads(p place) []dependence {
 			target := c.schema.byType[f.Type]
 			deps = append(deps, dependence{on: place{target, target.byName[f.Relation].Slot}})
 		}
-	case Arrow:
+	case Arrow, All:
 		for _, typ := range typesBehind(plan.Relation) {
-			target := c.schema.byType[typ]
-			if n := target.byName[plan.Target]; n != nil {
-				deps = append(deps, dependence{on: place{target, n.Slot}})
+			if slot, leads := plan.Targets[typ]; leads {
+				deps = append(deps, dependence{on: place{c.schema.byType[typ], slot}})
 			}
 		}
 	case Computed:

@@ -190,6 +190,21 @@ func leads(file *syntax.File, d *syntax.Definition, relation, target syntax.Iden
 	})
 }
 
+// walks reports whether the first relation of an arrow is there, and some type has
+// what comes next; further on an arrow may find nothing.
+func walks(file *syntax.File, d *syntax.Definition, e *syntax.ArrowExpr) bool {
+	for {
+		switch left := e.Left.(type) {
+		case *syntax.NameExpr:
+			return leads(file, d, left.Name, e.Target)
+		case *syntax.ArrowExpr:
+			e = left
+		default:
+			return false
+		}
+	}
+}
+
 func hasRelation(d *syntax.Definition, id syntax.Ident) bool {
 	return slices.ContainsFunc(d.Relations, func(r *syntax.Relation) bool { return r.Name.Text == id.Text })
 }
@@ -220,7 +235,7 @@ func resolved(file *syntax.File, d *syntax.Definition, e syntax.Expr) syntax.Exp
 		}
 		return &syntax.NilExpr{}
 	case *syntax.ArrowExpr:
-		if left, ok := e.Left.(*syntax.NameExpr); ok && leads(file, d, left.Name, e.Target) {
+		if walks(file, d, e) {
 			return e
 		}
 		return &syntax.NilExpr{}

@@ -228,6 +228,8 @@ func (w *walk) eval(o rel.Object, e syntax.Expr) bool {
 		return w.arrow(o, e)
 	case *syntax.BinaryExpr:
 		return w.binary(o, e)
+	case *syntax.SelfExpr:
+		return w.principal.Holds(rel.Of(o)) && w.planted != "self forgotten"
 	default:
 		return false
 	}
@@ -251,19 +253,44 @@ func (w *walk) binary(o rel.Object, e *syntax.BinaryExpr) bool {
 }
 
 func (w *walk) arrow(o rel.Object, e *syntax.ArrowExpr) bool {
-	for _, s := range w.at[o][rel.Name(e.Left.(*syntax.NameExpr).Name.Text)] {
+	return w.through(o, e.Left, e.Kind, func(there rel.Object) bool {
+		return w.visit(heldPair{there, rel.Name(e.Target.Text)})
+	})
+}
+
+func (w *walk) through(o rel.Object, left syntax.Expr, kind syntax.ArrowKind, ask func(rel.Object) bool) bool {
+	switch left := left.(type) {
+	case *syntax.ArrowExpr:
+		if w.planted == "nested arrow ends at the first hop" {
+			return w.through(o, left.Left, left.Kind, ask)
+		}
+		return w.through(o, left.Left, left.Kind, func(there rel.Object) bool {
+			return w.over(there, rel.Name(left.Target.Text), kind, ask)
+		})
+	default:
+		return w.over(o, rel.Name(left.(*syntax.NameExpr).Name.Text), kind, ask)
+	}
+}
+
+func (w *walk) over(o rel.Object, relation rel.Name, kind syntax.ArrowKind, ask func(rel.Object) bool) bool {
+	all := kind == syntax.All && w.planted != "all is any"
+	held := all && (len(w.at[o][relation]) > 0 || w.planted == "all of none holds")
+	for _, s := range w.at[o][relation] {
 		there, ok := s.Object()
 		if s.IsUserset() && w.planted == "arrow stops at usersets" {
 			continue
 		}
-		if ok && w.visit(heldPair{there, rel.Name(e.Target.Text)}) {
-			return true
+		if !ok && all && w.planted == "all forgets wildcards" {
+			continue
+		}
+		if here := ok && ask(there); here != all {
+			return here
 		}
 		if w.planted == "arrow asks the first parent" {
-			return false
+			return held
 		}
 	}
-	return false
+	return held
 }
 
 func (s *walker) Effective(ctx context.Context, object rel.Object, principal rel.Principal) (rel.Name, []rel.Name, error) {

@@ -15,10 +15,28 @@ func SchemaText(file *syntax.File) string {
 	if needsRoles(file) {
 		b.WriteString("use roles\n")
 	}
+	if needsSelf(file) {
+		b.WriteString("use self\n")
+	}
 	for _, d := range file.Definitions {
 		definitionText(&b, d)
 	}
 	return b.String()
+}
+
+func needsSelf(file *syntax.File) bool {
+	var has func(e syntax.Expr) bool
+	has = func(e syntax.Expr) bool {
+		switch e := syntax.Strip(e).(type) {
+		case *syntax.SelfExpr:
+			return true
+		case *syntax.BinaryExpr:
+			return has(e.Left) || has(e.Right)
+		default:
+			return false
+		}
+	}
+	return slices.ContainsFunc(sites(file), func(e *syntax.Expr) bool { return *e != nil && has(*e) })
 }
 
 // needsRoles reports whether the schema has any word that is a keyword only

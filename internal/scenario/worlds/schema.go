@@ -254,13 +254,47 @@ func (s *schemer) leaf(def *syntax.Definition) syntax.Expr {
 	if s.chance(35) {
 		r := pick(s.dice, stored(def))
 		if there := s.behind(r); len(there) > 0 {
-			return &syntax.ArrowExpr{Left: name(r.Name.Text), Target: ident(pick(s.dice, there))}
+			return s.further(r, &syntax.ArrowExpr{Left: name(r.Name.Text), Kind: s.kind(), Target: ident(pick(s.dice, there))})
 		}
+	}
+	if s.chance(3) {
+		return &syntax.SelfExpr{}
 	}
 	if s.chance(60) {
 		return name(pick(s.dice, forUsers(stored(def))).Name.Text)
 	}
 	return name(pick(s.dice, declared(def)))
+}
+
+// kind is how an arrow is written.
+func (s *schemer) kind() syntax.ArrowKind {
+	switch n := s.IntN(100); {
+	case n < 75:
+		return syntax.Arrow
+	case n < 82:
+		return syntax.Any
+	default:
+		return syntax.All
+	}
+}
+
+// further lets an arrow go on from a relation of the objects that it leads to.
+func (s *schemer) further(r *syntax.Relation, arrow *syntax.ArrowExpr) *syntax.ArrowExpr {
+	if !s.chance(20) {
+		return arrow
+	}
+	for _, t := range r.Types {
+		behind := definitionOf(s.file, t.Type.Text)
+		if t.Wildcard || len(stored(behind)) == 0 {
+			continue
+		}
+		next := pick(s.dice, stored(behind))
+		if there := s.behind(next); len(next.Types) > 0 && len(there) > 0 {
+			arrow.Target = next.Name
+			return &syntax.ArrowExpr{Left: arrow, Kind: s.kind(), Target: ident(pick(s.dice, there))}
+		}
+	}
+	return arrow
 }
 
 // rules adds what a write must leave behind.
