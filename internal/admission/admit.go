@@ -242,7 +242,16 @@ func (j *judge) malformed(at string, err error) bool {
 	if f == nil || f.Code != fault.TypeMustExist && f.Code != fault.NameMustExist {
 		return false
 	}
-	j.breach(f.In(at))
+	for _, each := range f.All() {
+		one := *each
+		one.Others = nil
+		if one.Field != "" {
+			one.Field = at + ".permission_must_hold." + one.Field
+		} else {
+			one.Field = at
+		}
+		j.breach(&one)
+	}
 	return true
 }
 

@@ -39,11 +39,10 @@ func (s *Service) Check(ctx context.Context, q CheckQuery) (CheckAnswer, error) 
 		return CheckAnswer{}, err
 	}
 	defer v.Close()
-	walk, err := s.walk(v, q.Item.Principal, q.Explain)
-	if err != nil {
+	if err := v.knows(q.Item.Object, q.Item.Name, q.Item.Principal); err != nil {
 		return CheckAnswer{}, err
 	}
-	answer, err := walk.Check(ctx, q.Item.Object, q.Item.Name)
+	answer, err := s.walk(v, q.Item.Principal, q.Explain).Check(ctx, q.Item.Object, q.Item.Name)
 	if err != nil {
 		return CheckAnswer{}, err
 	}
@@ -112,14 +111,14 @@ func (s *Service) BatchCheck(ctx context.Context, q BatchQuery) (BatchAnswer, er
 // earlier items along can run out of a budget that this item alone would keep;
 // so an item that fails on a used walk is asked again on a new one.
 func (s *Service) checkShared(ctx context.Context, v *view, walks map[string]*engine.Walk, item CheckItem) BatchOutcome {
+	if err := v.knows(item.Object, item.Name, item.Principal); err != nil {
+		return BatchOutcome{Err: err}
+	}
 	key := item.Principal.String()
 	walk, used := walks[key]
 	for {
 		if walk == nil {
-			var err error
-			if walk, err = s.walk(v, item.Principal, false); err != nil {
-				return BatchOutcome{Err: err}
-			}
+			walk = s.walk(v, item.Principal, false)
 			walks[key] = walk
 		}
 		answer, err := walk.Check(ctx, item.Object, item.Name)
@@ -158,11 +157,10 @@ func (s *Service) EffectiveAccess(ctx context.Context, q AccessQuery) (AccessAns
 		return AccessAnswer{}, err
 	}
 	defer v.Close()
-	walk, err := s.walk(v, q.Principal, q.Explain)
-	if err != nil {
+	if err := v.knows(q.Object, "", q.Principal); err != nil {
 		return AccessAnswer{}, err
 	}
-	access, err := walk.Access(ctx, q.Object)
+	access, err := s.walk(v, q.Principal, q.Explain).Access(ctx, q.Object)
 	if err != nil {
 		return AccessAnswer{}, err
 	}

@@ -178,19 +178,40 @@ func (s *Service) remember(c compiled) {
 	s.compiled.Store(&next)
 }
 
-// walk prepares a walk of a principal over a view, after seeing that the schema
-// knows what the principal names.
-func (s *Service) walk(v *view, p rel.Principal, explain bool) (*engine.Walk, error) {
-	for _, subject := range p.Subjects() {
-		if err := v.schema.CheckSubject(subject); err != nil {
-			return nil, err
-		}
-	}
+// walk prepares a walk of a principal over a view.
+func (s *Service) walk(v *view, p rel.Principal, explain bool) *engine.Walk {
 	return engine.NewWalk(engine.Question{
 		Schema:    v.schema,
 		Reader:    v.Snapshot,
 		Principal: p,
 		ReadsMax:  s.readsMax,
 		Explain:   explain,
-	}), nil
+	})
+}
+
+// knows says whether the schema has what a question names, all of it at once and
+// with the field of each: a typing mistake must not look like 'no'. name is empty
+// for a question about all names.
+func (v *view) knows(object rel.Object, name rel.Name, p rel.Principal) error {
+	var faults []*fault.Fault
+	add := func(field string, err error) {
+		if f := fault.Of(err); f != nil {
+			faults = append(faults, f.In(field))
+		}
+	}
+	d, err := v.schema.MustDefine(object.Type())
+	add("object", err)
+	if err == nil && name != "" {
+		_, err = d.MustHave(name)
+		add("permission", err)
+	}
+	for i, subject := range p.Subjects() {
+		field := "subject"
+		if i > 0 {
+			// A principal keeps what is presented in an order of its own.
+			field = "additional_subjects"
+		}
+		add(field, v.schema.CheckSubject(subject))
+	}
+	return fault.Join(faults)
 }

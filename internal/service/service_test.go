@@ -215,6 +215,22 @@ func TestSubjectsOfAQuestionMustExistInTheSchema(t *testing.T) {
 	}
 }
 
+func TestAllUnknownNamesOfAQuestionAreListedWithTheirFields(t *testing.T) {
+	f := withSchema(t)
+	_, err := f.Check(context.Background(), service.CheckQuery{Store: rel.DefaultStore, Item: item(t, "dok:d#vew@usr:ana + team:t#members")})
+	var fields []string
+	for _, each := range fault.Of(err).All() {
+		fields = append(fields, each.Field)
+	}
+	if got := strings.Join(fields, " "); got != "object subject additional_subjects" {
+		t.Errorf("fields are %s", got)
+	}
+	_, err = f.Check(context.Background(), service.CheckQuery{Store: rel.DefaultStore, Item: item(t, "doc:d#vew@user:ana")})
+	if f := fault.Of(err); f == nil || f.Field != "permission" {
+		t.Errorf("%v", err)
+	}
+}
+
 func TestForeignAndFutureSnapshots(t *testing.T) {
 	f, other := withSchema(t), withSchema(t)
 	foreign := other.mustWrite("touch doc:d#viewer@user:ana")

@@ -63,11 +63,10 @@ func boundJudging(ctx context.Context, snap *tupledb.Snapshot) {
 // holds answers preconditions on the state before a write.
 func (s *Service) holds(v *view) admission.Holds {
 	return func(ctx context.Context, object rel.Object, name rel.Name, principal rel.Principal) (bool, error) {
-		walk, err := s.walk(v, principal, false)
-		if err != nil {
+		if err := v.knows(object, name, principal); err != nil {
 			return false, err
 		}
-		answer, err := walk.Check(ctx, object, name)
+		answer, err := s.walk(v, principal, false).Check(ctx, object, name)
 		return err == nil && answer.Result == engine.Granted, err
 	}
 }

@@ -64,7 +64,7 @@ func (db *DB) Store(name rel.Store) (*Store, error) {
 	s, ok := db.stores[name]
 	if !ok {
 		return nil, fault.Newf(fault.StoreMustExist, "there is no store %s", name).
-			Do("create it first, or leave the store out for the store %s", rel.DefaultStore)
+			Do("leave the store out: this release has the store %s alone", rel.DefaultStore)
 	}
 	return s, nil
 }

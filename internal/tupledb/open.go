@@ -89,7 +89,9 @@ func prepareDirectory(cfg *Config) (string, vfs.FS, error) {
 	if real {
 		on = vfs.Default
 	}
-	if err := on.MkdirAll(dir, 0o755); err != nil {
+	// Who may do what is nobody else's to read: files are as open as Pebble makes
+	// them, and the directory keeps others out.
+	if err := on.MkdirAll(dir, 0o700); err != nil {
 		return "", nil, unmakable(dir, err)
 	}
 	if real {

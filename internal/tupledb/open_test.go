@@ -197,6 +197,23 @@ func TestForeignDirectoriesAreRefused(t *testing.T) {
 	}
 }
 
+func TestOnlyTheOwnerMayReadANewDirectory(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "new")
+	db, err := Open(Config{Dir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := db.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	info, err := os.Stat(dir)
+	if err != nil || info.Mode().Perm() != 0o700 {
+		t.Errorf("%v, %v", info.Mode(), err)
+	}
+}
+
 // closedDB leaves a database with a few tables.
 func closedDB(t *testing.T, disk vfs.FS) {
 	s := opened(t, onMem(disk))
