@@ -2,6 +2,7 @@ package rpc
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -92,7 +93,29 @@ project:p1#view GRANTED ANY_OF
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := outline(answer.GetExplanation(), 0); got != "project:p1#edit DENIED NOTHING\n" {
+	if got := outline(answer.GetExplanation(), 0); got != "project:p1#edit DENIED NOTHING CUT\n" {
+		t.Errorf("got %s", got)
+	}
+}
+
+// Why not is not explained, and no denial says that there was nothing: these two
+// are of somebody who is banned, and of a role that needs two things.
+func TestADenialSaysThatItsReasonsAreLeftOut(t *testing.T) {
+	w := newWorld(t)
+	for _, c := range []struct{ subject, permission string }{{"user:bad", "view"}, {"user:eve", "owner"}} {
+		answer, err := w.permissions.Check(t.Context(), &pembav1.CheckRequest{Object: "project:p1", Permission: c.permission, Subject: c.subject, Explain: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := outline(answer.GetExplanation(), 0); got != "project:p1#"+c.permission+" DENIED NOTHING CUT\n" {
+			t.Errorf("%v: got %s", c, got)
+		}
+	}
+	answer, err := w.permissions.EffectiveAccess(t.Context(), &pembav1.EffectiveAccessRequest{Object: "project:p1", Subject: "user:bad", Explain: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := outline(answer.GetExplanation(), 0); got != "project:p1# DENIED NOTHING CUT\n" {
 		t.Errorf("got %s", got)
 	}
 }
@@ -194,7 +217,7 @@ func TestABatchFailsItemByItem(t *testing.T) {
 		fields string
 	}{
 		1: {codes.InvalidArgument, "FIELD_MUST_BE_SET", "permission subject"},
-		2: {codes.InvalidArgument, "TYPE_MUST_EXIST", ""},
+		2: {codes.InvalidArgument, "TYPE_MUST_EXIST", "object"},
 		3: {codes.Unimplemented, "NOT_IN_THIS_RELEASE", "contextual_tuples"},
 	} {
 		e := got[i].GetError()
@@ -228,8 +251,13 @@ func TestTheWorstBatchStillFitsAMessage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if n := len(answer.GetAnswers()[batchItemsMax-1].GetError().GetViolations()); n != itemViolationsMax {
+	last := answer.GetAnswers()[batchItemsMax-1].GetError()
+	if n := len(last.GetViolations()); n != itemViolationsMax {
 		t.Errorf("%d violations", n)
+	}
+	// Object, permission, subject, and what is presented.
+	if got, want := last.GetMetadata()["violations_omitted"], strconv.Itoa(3+presentedMax-itemViolationsMax); got != want {
+		t.Errorf("%s are omitted, want %s", got, want)
 	}
 }
 

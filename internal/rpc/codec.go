@@ -66,8 +66,8 @@ func unreadable(message any) error {
 	if len(field) > 0 {
 		return fault.Newf(fault.FieldMustBeUTF8, "%s is not UTF-8", field).Do("encode it as UTF-8").In(string(field))
 	}
-	return fault.New(fault.RequestMustBeReadable, "the body is not a message of this RPC").
-		Do("use a client generated from pemba's proto files")
+	return fault.New(fault.RequestMustBeReadable, "the body is not a message of this RPC, or nests too deep").
+		Do("use a client generated from pemba's proto files, and nest values less deep")
 }
 
 // A readableStream refuses what the codec marked among a stream's messages.

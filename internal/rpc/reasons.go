@@ -33,6 +33,11 @@ func (e *explanation) reason(r *engine.Reason) *pembav1.Reason {
 		Step:   stepToProto(r),
 		Cut:    r.Cut,
 	}
+	if r.Step == engine.StepNone && r.Result == engine.Denied {
+		// The engine does not say why not: that nothing gives the name would be
+		// untrue where something takes it away, or gives a part of what is needed.
+		x.Cut = true
+	}
 	if r.Step == engine.StepTuple || r.Step == engine.StepInherited {
 		x.Tuple = tupleToProto(r.Tuple)
 	}
@@ -64,7 +69,7 @@ func stepToProto(r *engine.Reason) pembav1.Reason_Step {
 	case engine.StepInherited:
 		return pembav1.Reason_STEP_INHERITED
 	}
-	if r.Cut {
+	if r.Cut && r.Result != engine.Denied {
 		// Something gives the name, and it is not shown.
 		return pembav1.Reason_STEP_ANY_OF
 	}

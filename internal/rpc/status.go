@@ -77,6 +77,7 @@ type failure struct {
 	message    string
 	metadata   map[string]string
 	violations []*pembav1.Violation
+	omitted    int            // violations that were found beside these, and only counted
 	dressed    *status.Status // what gRPC's own rooms (health, reflection) said
 }
 
@@ -104,13 +105,19 @@ func failureOf(err error) failure {
 			message: "pemba failed in a way that it must not; the cause is in the server's log; report it to whoever runs the server",
 		}
 	}
-	return failure{
+	x := failure{
 		code:       codeOf(f.Code.Class()),
 		reason:     f.Code.Reason(),
-		message:    cut(f.Error(), messageBytesMax),
+		message:    f.Error(),
 		metadata:   f.Details,
 		violations: violationsOf(f),
 	}
+	var many *tooManyFaults
+	if errors.As(err, &many) {
+		x.message, x.omitted = many.Error(), many.omitted
+	}
+	x.message = cut(x.message, messageBytesMax)
+	return x
 }
 
 // violationsOf lists the rules that were broken, where a field is at fault or
@@ -138,14 +145,30 @@ func violationsOf(f *fault.Fault) []*pembav1.Violation {
 	return violations
 }
 
+// violationsOmitted is the key of the metadata that counts the violations which
+// were found and are not shown. It is absent where all are.
+const violationsOmitted = "violations_omitted"
+
+// omittedAfter is how many violations are not shown where only the first few are.
+func (x failure) omittedAfter(shown int) int { return len(x.violations) - shown + x.omitted }
+
 // item is the failure as the error of one item among many.
 func (x failure) item() *pembav1.Error {
+	shown := min(len(x.violations), itemViolationsMax)
+	metadata := x.metadata
+	if omitted := x.omittedAfter(shown); omitted > 0 {
+		metadata = maps.Clone(metadata) // which are the fault's own
+		if metadata == nil {
+			metadata = make(map[string]string, 1)
+		}
+		metadata[violationsOmitted] = strconv.Itoa(omitted)
+	}
 	return &pembav1.Error{
 		Code:       int32(x.code),
 		Reason:     x.reason,
 		Message:    x.message,
-		Violations: x.violations[:min(len(x.violations), itemViolationsMax)],
-		Metadata:   x.metadata,
+		Violations: x.violations[:shown],
+		Metadata:   metadata,
 	}
 }
 
@@ -169,14 +192,16 @@ func (x failure) status() *status.Status {
 		}
 	}
 	bad := &errdetails.BadRequest{}
-	for i, v := range x.violations {
+	for _, v := range x.violations {
 		if room -= len(v.Field) + len(v.Reason) + len(v.Message) + 16; room < 0 {
-			info.Metadata["violations_omitted"] = strconv.Itoa(len(x.violations) - i)
 			break
 		}
 		bad.FieldViolations = append(bad.FieldViolations, &errdetails.BadRequest_FieldViolation{
 			Field: v.Field, Description: v.Message, Reason: v.Reason,
 		})
+	}
+	if omitted := x.omittedAfter(len(bad.FieldViolations)); omitted > 0 {
+		info.Metadata[violationsOmitted] = strconv.Itoa(omitted)
 	}
 	details := []protoadapt.MessageV1{info}
 	if len(bad.FieldViolations) > 0 {

@@ -13,6 +13,7 @@ import (
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/structpb"
 
 	pembav1 "github.com/pemba-io/pemba/gen/pemba/v1"
 	"github.com/pemba-io/pemba/internal/fault"
@@ -208,6 +209,19 @@ func TestABodyThatIsNotTheMessageIsInvalid(t *testing.T) {
 	}
 	if w.logged.Len() > 0 {
 		t.Errorf("the log has %s", w.logged)
+	}
+}
+
+// A context that nests without end comes from a good client, too.
+func TestABodyThatNestsTooDeepIsSaidToDoSo(t *testing.T) {
+	w := newWorld(t)
+	value := structpb.NewBoolValue(true)
+	for range 9_000 {
+		value = structpb.NewStructValue(&structpb.Struct{Fields: map[string]*structpb.Value{"a": value}})
+	}
+	r := mustRefuse(t, w.send(t, goodCheck(func(r *pembav1.CheckRequest) { r.Context = value.GetStructValue() })), codes.InvalidArgument, "REQUEST_MUST_BE_READABLE")
+	if !strings.Contains(r.message, "nests too deep") {
+		t.Errorf("the message is %q", r.message)
 	}
 }
 

@@ -3,6 +3,7 @@ package rpc
 import (
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	pembav1 "github.com/pemba-io/pemba/gen/pemba/v1"
 	"github.com/pemba-io/pemba/internal/fault"
@@ -31,8 +32,9 @@ const (
 type form struct {
 	steps  [3]step
 	depth  int
-	faults []*fault.Fault
-	best   fault.Code // the lowest among faults
+	found  int            // how many faults were found
+	faults []*fault.Fault // those that are kept
+	best   fault.Code     // the lowest among faults
 }
 
 // A step leads into a field, or into one entry of it.
@@ -77,6 +79,7 @@ func (f *form) path(field string, index int) string {
 // keep keeps a fault. Beyond violationsMax only one with a rule of higher
 // precedence than all before is kept, since it names the refusal.
 func (f *form) keep(x *fault.Fault) {
+	f.found++
 	switch {
 	case len(f.faults) < violationsMax:
 		f.faults = append(f.faults, x)
@@ -90,14 +93,57 @@ func (f *form) keep(x *fault.Fault) {
 	}
 }
 
-func (f *form) wrong(field string, err error) { f.wrongAt(field, noIndex, err) }
+// wrong keeps what another room said about a field, or about several together.
+func (f *form) wrong(field string, err error) {
+	f.keep(fault.Of(err).In(f.path(field, noIndex)))
+}
 
-func (f *form) wrongAt(field string, index int, err error) {
-	f.keep(fault.Of(err).In(f.path(field, index)))
+// wrongText keeps what another room said about a text, and names the field and
+// the text where that room does not show the text: it may have been told of a
+// part of it alone, and "an id is empty" could be about any reference.
+func (f *form) wrongText(field string, index int, text string, err error) {
+	x, path, sent := fault.Of(err), f.path(field, index), quote(text)
+	if !strings.Contains(x.Summary, sent) && (text == "" || !strings.Contains(x.Summary, text)) {
+		x.Summary = path + " " + sent + ": " + x.Summary
+	}
+	f.keep(x.In(path))
+}
+
+// quote shows what a client sent as rel does: shortened, with nothing that a
+// terminal would obey.
+func quote(s string) string {
+	const shown = 80
+	if len(s) <= shown {
+		return strconv.Quote(s)
+	}
+	end := shown
+	for end > 0 && !utf8.RuneStart(s[end]) {
+		end--
+	}
+	return strconv.Quote(s[:end]) + "…"
 }
 
 // err is what is wrong with the request: nil, or one error with all of it.
-func (f *form) err() error { return fault.Join(f.faults) }
+func (f *form) err() error {
+	err := fault.Join(f.faults)
+	if omitted := f.found - len(f.faults); omitted > 0 {
+		return &tooManyFaults{fault.Of(err), omitted}
+	}
+	return err
+}
+
+// A tooManyFaults is a fault with more others than were kept: those are counted,
+// so that nobody takes what is shown for all that is wrong.
+type tooManyFaults struct {
+	kept    *fault.Fault
+	omitted int
+}
+
+func (e *tooManyFaults) Error() string {
+	return e.kept.Sentence() + " (and " + strconv.Itoa(len(e.kept.Others)+e.omitted) + " more)"
+}
+
+func (e *tooManyFaults) Unwrap() error { return e.kept }
 
 func (f *form) missing(field, remedy string) {
 	path := f.path(field, noIndex)
@@ -151,7 +197,7 @@ func optional[T any](f *form, field, text string, parse func(string) (T, error))
 func given[T any](f *form, field, text string, parse func(string) (T, error)) T {
 	value, err := parse(text)
 	if err != nil {
-		f.wrong(field, err)
+		f.wrongText(field, noIndex, text, err)
 	}
 	return value
 }
@@ -182,7 +228,7 @@ func (f *form) principal(subject string, additional []string) rel.Principal {
 	for i, text := range additional {
 		s, err := parseConcrete(text)
 		if err != nil {
-			f.wrongAt("additional_subjects", i, err)
+			f.wrongText("additional_subjects", i, text, err)
 			continue
 		}
 		beside = append(beside, s)
@@ -275,7 +321,7 @@ func (f *form) tupleKey(object, relation, subject string) rel.Tuple {
 func (f *form) filter(field string, x *pembav1.TupleFilter) rel.Filter {
 	f.enter(field, noIndex)
 	defer f.leave()
-	before := len(f.faults)
+	before := f.found
 	filter := rel.Filter{
 		ObjectType:  optional(f, "object_type", x.GetObjectType(), rel.ParseType),
 		ObjectID:    optional(f, "object_id", x.GetObjectId(), parseObjectID),
@@ -288,7 +334,7 @@ func (f *form) filter(field string, x *pembav1.TupleFilter) rel.Filter {
 		name := optional(f, "subject_relation", *x.SubjectRelation, rel.ParseName)
 		filter.SubjectRelation = &name
 	}
-	if len(f.faults) == before {
+	if f.found == before {
 		if err := filter.Check(); err != nil {
 			f.wrong("", err)
 		}

@@ -3,6 +3,7 @@ package rpc
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -270,10 +271,45 @@ func TestARequestThatIsWrongThroughoutIsBoundedAndNamesTheGravest(t *testing.T) 
 		updates[i] = create(tuple("x", "X", "x"))
 	}
 	updates[updatesMax-1] = &pembav1.Update{Operation: &pembav1.Update_Assign{}}
+	// Each update but the last has three faults.
+	const all = 3*(updatesMax-1) + 1
 	_, err := writeCommand(goodWrite(updates...))
 	f := faultOf(t, err)
 	if f.Code.Reason() != "NOT_IN_THIS_RELEASE" || f.Field != "updates[999].assign" || len(f.All()) != violationsMax {
 		t.Errorf("got %v in %s, %d in all", f.Code, f.Field, len(f.All()))
+	}
+	r := refusalOf(t, failureOf(err).status().Err())
+	if !strings.HasSuffix(r.message, fmt.Sprintf(" (and %d more)", all-1)) {
+		t.Errorf("the message is %q", r.message)
+	}
+	if omitted, _ := strconv.Atoi(r.metadata["violations_omitted"]); len(r.violations)+omitted != all || len(r.violations) == 0 {
+		t.Errorf("%d violations are shown, %d omitted, of %d", len(r.violations), omitted, all)
+	}
+	item := failureOf(err).item()
+	if item.GetMessage() != r.message || item.GetMetadata()["violations_omitted"] != strconv.Itoa(all-itemViolationsMax) {
+		t.Errorf("as an item: %v", item.GetMetadata())
+	}
+}
+
+// What is wrong with a part of a reference is said of the reference.
+func TestAViolationNamesWhatWasSent(t *testing.T) {
+	w := newWorld(t)
+	long := "project:" + strings.Repeat("x", 1025)
+	for _, c := range []struct {
+		request proto.Message
+		want    string // how it begins
+	}{
+		{goodCheck(func(r *pembav1.CheckRequest) { r.Object = "project:" }), `object "project:": an id is empty; `},
+		{goodCheck(func(r *pembav1.CheckRequest) { r.Object = "Project:p1" }), `object "Project:p1": "Project" is not a type name; `},
+		{goodCheck(func(r *pembav1.CheckRequest) { r.Object = long }), `object "` + long[:80] + `"…: an id of 1025 bytes is too long; `},
+		{goodCheck(func(r *pembav1.CheckRequest) { r.Object = "p1" }), `object "p1" has no ':'; `},
+		{goodCheck(func(r *pembav1.CheckRequest) { r.AdditionalSubjects = []string{"link:l1", "user:"} }), `additional_subjects[1] "user:": an id is empty; `},
+		{goodWrite(touch(tuple("team:core", "lead", "user:\x07"))), `updates[0].touch.subject "user:\a": id "\a" has the character U+0007; `},
+	} {
+		r := refusalOf(t, w.send(t, c.request))
+		if len(r.violations) != 1 || !strings.HasPrefix(r.violations[0].GetDescription(), c.want) || !strings.HasPrefix(r.message, c.want) {
+			t.Errorf("got %q, want %s", r.message, c.want)
+		}
 	}
 }
 
