@@ -14,24 +14,28 @@ import (
 
 // assertions are the three lists of what holds and what does not.
 func (r *reader) assertions(into *Questions) keys {
-	list := func(granted bool, outside *fault.Fault) func(key, value *yaml.Node) {
+	list := func(asserted Assertion) func(key, value *yaml.Node) {
 		return func(key, value *yaml.Node) {
-			r.sequence(value, key.Value, func(n *yaml.Node) { r.assertion(n, granted, outside, into) })
+			r.sequence(value, key.Value, func(n *yaml.Node) { r.assertion(n, asserted, into) })
 		}
 	}
 	return keys{
-		"assertTrue":     list(true, nil),
-		"assertFalse":    list(false, nil),
-		"assertCaveated": list(false, notInThisRelease("assertCaveated", "this release has no caveats; assert true or false")),
+		"assertTrue":  list(Assertion{Granted: true}),
+		"assertFalse": list(Assertion{}),
+		"assertCaveated": list(Assertion{
+			Caveated: true,
+			Outside:  notInThisRelease("assertCaveated", "this release has no caveats; assert true or false"),
+		}),
 	}
 }
 
-func (r *reader) assertion(n *yaml.Node, granted bool, outside *fault.Fault, into *Questions) {
+// assertion reads one entry of a list into what all of the list assert.
+func (r *reader) assertion(n *yaml.Node, a Assertion, into *Questions) {
 	text, ok := r.text(n, "an assertion")
 	if !ok {
 		return
 	}
-	a := Assertion{Line: n.Line, Text: text, Granted: granted, Outside: outside}
+	a.Line, a.Text = n.Line, text
 	question, hasContext := cutContext(text)
 	if hasContext && a.Outside == nil {
 		a.Outside = contextOutside()
@@ -85,6 +89,9 @@ func (r *reader) roles(n *yaml.Node, into *Questions) {
 		if c.Object, err = rel.ParseObject(object); err == nil {
 			c.Principal, err = rel.ParsePrincipal(principal)
 		}
+		if meant := endOfObject(question); err != nil && meant != "" {
+			fault.Of(err).Do("write %s: after an id that holds '@', the subject begins with '#@'", strconv.Quote(meant))
+		}
 		if err == nil && role != noRole {
 			c.Role, err = rel.ParseName(role)
 		}
@@ -94,6 +101,25 @@ func (r *reader) roles(n *yaml.Node, into *Questions) {
 		}
 		into.Roles = append(into.Roles, c)
 	})
+}
+
+// endOfObject is what was probably meant by a key that cannot be read: an id
+// with an '@', and no "#@" after it to say so. It is silent rather than guess badly.
+func endOfObject(question string) string {
+	if strings.Contains(question, "#@") || strings.Count(question, "@") < 2 {
+		return ""
+	}
+	for i, c := range question {
+		if c != '@' {
+			continue
+		}
+		_, noObject := rel.ParseObject(question[:i])
+		_, noPrincipal := rel.ParsePrincipal(question[i+1:])
+		if noObject == nil && noPrincipal == nil {
+			return question[:i] + "#" + question[i:]
+		}
+	}
+	return ""
 }
 
 // noRole is how a file writes that somebody has no role.
@@ -113,7 +139,7 @@ func contextOutside() *fault.Fault {
 func (r *reader) write(n *yaml.Node) {
 	w := Write{Line: n.Line}
 	faultsBefore := len(r.faults)
-	expected := false
+	expected, changes := false, 0
 	r.mapping(n, "a write", keys{
 		"name":  func(_, v *yaml.Node) { w.Name, _ = r.text(v, "name") },
 		"actor": func(_, v *yaml.Node) { r.actor(v, &w) },
@@ -123,6 +149,7 @@ func (r *reader) write(n *yaml.Node) {
 		"expect": func(_, v *yaml.Node) { expected = r.expect(v, &w) },
 		"changes": func(_, v *yaml.Node) {
 			w.Changes = []rel.Change{} // an empty list says that nothing changes
+			changes = len(v.Content)
 			r.sequence(v, "changes", func(n *yaml.Node) { r.change(n, &w) })
 		},
 		"then": func(_, v *yaml.Node) {
@@ -137,8 +164,8 @@ func (r *reader) write(n *yaml.Node) {
 	switch {
 	case !expected:
 		r.fault(n, "a write does not say what is expected").Do("write expect: accepted, or expect: refused REASON")
-	case w.Changes != nil && !w.Expect.Accepted:
-		r.fault(n, "a refused write has changes").Do("leave changes out: what is refused changes nothing")
+	case changes > 0 && !w.Expect.Accepted:
+		r.fault(n, "a refused write has changes").Do("leave changes out, or empty: what is refused changes nothing")
 	}
 	if w.Name == "" && len(w.Updates) == 0 {
 		w.Name = "a write without updates"

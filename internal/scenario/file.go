@@ -21,12 +21,21 @@ type File struct {
 	Schema Schema
 	Tuples []rel.Tuple // what is there before the first case
 
+	// Relationships is where the tuples stand together, and TuplesAt where each
+	// of them does; a rule that they break is shown there.
+	Relationships Place
+	TuplesAt      []Place
+
 	Questions         // asked of that state
 	Writes    []Write // in order, each on the state that the last accepted one left
 
 	// Outside are cases that this release cannot judge at all.
 	Outside []Outside
 }
+
+// A Place is a line of a file and a column in it, both from 1. The zero Place is
+// nowhere.
+type Place struct{ Line, Column int }
 
 // A Schema is a schema's text and where it stands, so that a fault in it can be
 // shown there.
@@ -53,6 +62,7 @@ type Assertion struct {
 	Name      rel.Name
 	Principal rel.Principal
 	Granted   bool         // what is asserted
+	Caveated  bool         // or this: that a condition decides; no release judges it yet
 	Outside   *fault.Fault // why this release cannot judge it; nil where it can
 }
 

@@ -2,13 +2,16 @@ package scenario
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"io"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"go.yaml.in/yaml/v3"
 
@@ -24,9 +27,20 @@ func Read(path string, text []byte) (*File, error) {
 		r.top(root)
 	}
 	if len(r.faults) > 0 {
-		return nil, fault.Join(r.faults)
+		return nil, inTextOrder(r.faults)
 	}
 	return r.file, nil
+}
+
+// inTextOrder is one error of several faults. Unlike those of a request, whose
+// gravest is its reason, faults of a file are read from the top.
+func inTextOrder(faults []*fault.Fault) error {
+	slices.SortStableFunc(faults, func(a, b *fault.Fault) int {
+		return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
+	})
+	head := *faults[0]
+	head.Others = slices.Clone(faults[1:])
+	return &head
 }
 
 // A reader walks the nodes of one file and collects what is wrong with them.
@@ -154,7 +168,7 @@ func (r *reader) top(root *yaml.Node) {
 	r.mapping(root, "the file", keys{
 		"schema":        func(_, v *yaml.Node) { r.schema(v) },
 		"schemaFile":    func(_, v *yaml.Node) { r.schemaFile(v) },
-		"relationships": func(_, v *yaml.Node) { r.relationships(v) },
+		"relationships": func(k, v *yaml.Node) { r.relationships(k, v) },
 		"assertions":    func(_, v *yaml.Node) { r.mapping(v, "assertions", r.assertions(&r.file.Questions)) },
 		"roles":         func(_, v *yaml.Node) { r.roles(v, &r.file.Questions) },
 		"writes":        func(_, v *yaml.Node) { r.sequence(v, "writes", r.write) },
@@ -210,27 +224,42 @@ func (r *reader) hasSchema(n *yaml.Node) bool {
 	return true
 }
 
-func (r *reader) relationships(n *yaml.Node) {
+func (r *reader) relationships(key, n *yaml.Node) {
 	text, ok := r.text(n, "relationships")
 	if !ok {
 		return
 	}
+	r.file.Relationships = Place{key.Line, key.Column}
 	for i, line := range strings.Split(text, "\n") {
 		line = strings.TrimSpace(line)
 		if line == "" || strings.HasPrefix(line, "//") {
 			continue
 		}
-		at := n.Line
-		if n.Style == yaml.LiteralStyle {
-			at += 1 + i
-		}
+		at := r.place(n, i, line)
 		t, err := rel.ParseTuple(line)
 		if err != nil {
-			r.told(err, at, 1)
+			r.told(err, at.Line, at.Column)
 			continue
 		}
 		r.file.Tuples = append(r.file.Tuples, t)
+		r.file.TuplesAt = append(r.file.TuplesAt, at)
 	}
+}
+
+// place is where a line of a text stands in the file: its own line where the
+// text is a literal block, and otherwise where the text begins.
+func (r *reader) place(n *yaml.Node, index int, line string) Place {
+	at := Place{n.Line, n.Column}
+	if n.Style == yaml.LiteralStyle {
+		at = Place{n.Line + 1 + index, 1}
+	}
+	if at.Line <= len(r.lines) {
+		raw := r.lines[at.Line-1]
+		if before, _, found := strings.Cut(raw, line); found {
+			at.Column = utf8.RuneCountInString(before) + 1
+		}
+	}
+	return at
 }
 
 // validation is known, and not judged in this release: each of its entries is a

@@ -3,7 +3,7 @@ package scenario_test
 import (
 	"os"
 	"path/filepath"
-	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -47,7 +47,8 @@ func TestFaultsOfAFileHaveTheirLine(t *testing.T) {
 		{"a write that expects anything", lines("writes:", "  - expect: maybe"), 2, fault.FileMustBeReadable},
 		{"a reason that is none", lines("writes:", "  - expect: refused LOWER_BOUND"), 2, fault.FileMustBeReadable},
 		{"a reason of something else", lines("writes:", "  - expect: refused DISK_MUST_TAKE_WRITES"), 2, fault.FileMustBeReadable},
-		{"a refused write that changes", lines("writes:", "  - expect: refused", "    changes: []"), 2, fault.FileMustBeReadable},
+		{"a refused write that changes", lines("writes:", "  - expect: refused", `    changes: ["create doc:1#reader@user:ana"]`), 2, fault.FileMustBeReadable},
+		{"a refused write that changes what it cannot", lines("writes:", "  - expect: refused", `    changes: ["create doc:1#reader@user:ana[office]"]`), 2, fault.FileMustBeReadable},
 		{"an update that is none", lines("writes:", "  - expect: accepted", "    updates: [insert doc:1#reader@user:ana]"), 3, fault.TupleMustBeReadable},
 		{"a change that is none", lines("writes:", "  - expect: accepted", `    changes: ["assign doc:1#reader@user:ana"]`), 3, fault.FileMustBeReadable},
 		{"an actor that is none", lines("writes:", "  - expect: accepted", "    actor: mia"), 3, fault.ObjectMustHaveType},
@@ -79,9 +80,50 @@ func TestEveryFaultOfAFileIsTold(t *testing.T) {
 	for _, f := range fault.Of(err).All() {
 		places = append(places, f.Line)
 	}
-	slices.Sort(places) // the first is the gravest, whatever its line
 	if diff := cmp.Diff([]int{1, 3, 4, 5}, places); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// A tuple stands in a block that is indented, or in a text of one line.
+func TestATupleThatIsNoneHasItsColumn(t *testing.T) {
+	for text, want := range map[string]string{
+		lines("relationships: |", "    // a comment", "", "      doc:1#reader"): "some.yaml:4:7: ",
+		lines("relationships: |", "  doc:1#reader  "):                           "some.yaml:2:3: ",
+		lines("relationships: |2", "      é", "  b"):                            "some.yaml:2:7: ",
+		lines(`{relationships: "doc:1#reader"}`):                                "some.yaml:1:18: ",
+		lines(`relationships: >-`, "  doc:1#reader"):                            "some.yaml:1:16: ",
+	} {
+		_, err := scenario.Read("some.yaml", []byte(text))
+		if err == nil || !strings.HasPrefix(err.Error(), want) {
+			t.Errorf("%s%v; want %s", text, err, want)
+		}
+	}
+}
+
+func TestARoleOfAnIDWithAnAtSignIsTaughtItsForm(t *testing.T) {
+	for key, want := range map[string]string{
+		"doc:a@b@user:ana":           `"doc:a@b#@user:ana"`,
+		"doc:a@b@c@user:ana@d":       `"doc:a@b@c#@user:ana@d"`,
+		"doc:a@b@user:ana + link:l1": `"doc:a@b#@user:ana + link:l1"`,
+		"doc@user@ana":               "", // nothing to suggest
+		"doc:a#@user@ana":            "",
+	} {
+		_, err := scenario.Read("some.yaml", []byte(lines("roles:", "  "+strconv.Quote(key)+": viewer")))
+		f := fault.Of(err)
+		if f == nil {
+			t.Errorf("%s is read", key)
+			continue
+		}
+		if got := strings.Contains(f.Remedy, "'#@'"); got != (want != "") || !strings.Contains(f.Remedy, want) {
+			t.Errorf("%s: %s", key, f.Sentence())
+		}
+	}
+}
+
+func TestARefusedWriteMaySayThatItChangesNothing(t *testing.T) {
+	if _, err := scenario.Read("some.yaml", []byte(lines("writes:", "  - expect: refused", "    changes: []"))); err != nil {
+		t.Error(err)
 	}
 }
 

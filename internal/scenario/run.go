@@ -37,6 +37,7 @@ type Result struct {
 	Line     int
 	Case     string // its name, or its text
 	Passed   bool
+	Unjudged bool // it was not asked; Came says why
 	Expected string
 	Came     string
 	Because  string // the path that gave the answer, empty where the driver knows none
@@ -45,6 +46,9 @@ type Result struct {
 func (r Result) String() string {
 	if r.Passed {
 		return fmt.Sprintf("%s:%d: %s: %s", r.Path, r.Line, r.Case, r.Came)
+	}
+	if r.Unjudged {
+		return fmt.Sprintf("%s:%d: %s: expected %s; %s", r.Path, r.Line, r.Case, r.Expected, r.Came)
 	}
 	s := fmt.Sprintf("%s:%d: %s: expected %s, came %s", r.Path, r.Line, r.Case, r.Expected, r.Came)
 	if r.Because != "" {
@@ -104,7 +108,7 @@ func Run(ctx context.Context, file *File, driver Driver) Report {
 		return r.report
 	}
 	if err := driver.Load(ctx, file.Schema.Text, file.Tuples); err != nil {
-		r.report.Err = file.Schema.placed(err)
+		r.report.Err = file.placed(err)
 		return r.report
 	}
 	r.questions(file.Questions)
@@ -112,7 +116,7 @@ func Run(ctx context.Context, file *File, driver Driver) Report {
 		r.write(w)
 	}
 	for _, c := range file.Outside {
-		r.outside(c.Line, c.Text, "a judgement", c.Fault)
+		r.outside(c.Line, c.Text, "the subjects that it lists", c.Fault)
 	}
 	return r.report
 }
@@ -129,7 +133,12 @@ func (r *run) add(result Result) {
 }
 
 func (r *run) outside(line int, text, expected string, why *fault.Fault) {
-	r.add(Result{Line: line, Case: text, Expected: expected, Came: why.Sentence()})
+	r.unjudged(line, text, expected, why.Sentence())
+}
+
+// unjudged fails a case that nobody was asked about.
+func (r *run) unjudged(line int, text, expected, why string) {
+	r.add(Result{Line: line, Case: text, Unjudged: true, Expected: expected, Came: "cannot be judged: " + why})
 }
 
 func (r *run) questions(q Questions) {
@@ -142,7 +151,7 @@ func (r *run) questions(q Questions) {
 }
 
 func (r *run) assertion(a Assertion) {
-	expected := grantedText(a.Granted)
+	expected := a.expected()
 	if a.Outside != nil {
 		r.outside(a.Line, a.Text, expected, a.Outside)
 		return
@@ -173,12 +182,12 @@ func (r *run) role(c Role) {
 
 func (r *run) write(w Write) {
 	expected := w.Expect.String()
-	if w.Changes != nil {
+	if w.Changes != nil && w.Expect.Accepted {
 		expected += " with " + changesText(w.Changes)
 	}
 	if w.Outside != nil {
 		r.outside(w.Line, w.Name, expected, w.Outside)
-		r.unjudged(w.Then)
+		r.untried(w.Then)
 		return
 	}
 	changes, err := r.driver.Write(r.ctx, w.Updates)
@@ -203,16 +212,23 @@ func (r *run) write(w Write) {
 	r.questions(w.Then)
 }
 
-// unjudged fails what follows on a write that was never tried: an answer on the
+// untried fails what follows on a write that was never tried: an answer on the
 // state without it would be an answer to another question.
-func (r *run) unjudged(q Questions) {
-	const came = "nothing: the write before it was not tried"
+func (r *run) untried(q Questions) {
+	const why = "the write before it was not tried"
 	for _, a := range q.Assertions {
-		r.add(Result{Line: a.Line, Case: a.Text, Expected: grantedText(a.Granted), Came: came})
+		r.unjudged(a.Line, a.Text, a.expected(), why)
 	}
 	for _, c := range q.Roles {
-		r.add(Result{Line: c.Line, Case: c.Text, Expected: roleText(c.Role), Came: came})
+		r.unjudged(c.Line, c.Text, roleText(c.Role), why)
 	}
+}
+
+func (a Assertion) expected() string {
+	if a.Caveated {
+		return "conditional"
+	}
+	return grantedText(a.Granted)
 }
 
 func grantedText(granted bool) string {
@@ -244,25 +260,50 @@ func changesText(changes []rel.Change) string {
 	return strings.Join(texts, ", ")
 }
 
-// placed moves the faults of a schema to where its text stands.
-func (s Schema) placed(err error) error {
+// placed says of the faults of a world where in the file their cause stands.
+func (f *File) placed(err error) error {
 	head := fault.Of(err)
 	if head == nil {
 		return err
 	}
-	move := func(f *fault.Fault) *fault.Fault {
-		moved := *f
-		if f.Line > 0 && f.File == "" {
-			moved.File = s.Path
-			moved.Line += s.LinesBefore
-			moved.Column += s.ColumnsBefore
+	moved := make([]*fault.Fault, 0, 1+len(head.Others))
+	for _, each := range head.All() {
+		x := *each
+		x.Others = nil
+		switch {
+		case x.File != "":
+		case x.Line > 0:
+			f.Schema.place(&x)
+		case isRefusal(x.Code):
+			f.placeTuple(&x)
 		}
-		return &moved
+		moved = append(moved, &x)
 	}
-	moved := move(head)
-	moved.Others = make([]*fault.Fault, len(head.Others))
-	for i, other := range head.Others {
-		moved.Others[i] = move(other)
+	return inTextOrder(moved)
+}
+
+// place moves a fault of a schema to where its text stands.
+func (s Schema) place(x *fault.Fault) {
+	x.File = s.Path
+	x.Line += s.LinesBefore
+	x.Column += s.ColumnsBefore
+}
+
+// placeTuple shows a rule that the relationships break at the tuple that the
+// fault is about, and where it is about none of them alone (or does not say), at
+// the whole block.
+func (f *File) placeTuple(x *fault.Fault) {
+	at := f.Relationships
+	if about := x.Details["tuple"]; about != "" {
+		for i, t := range f.Tuples {
+			if t.String() == about {
+				at = f.TuplesAt[i]
+				break
+			}
+		}
 	}
-	return moved
+	if at.Line > 0 {
+		x.File = f.Path
+		x.At(at.Line, at.Column)
+	}
 }

@@ -135,6 +135,19 @@ validation:
 	if diff := cmp.Diff(want, names); diff != "" {
 		t.Error(diff)
 	}
+	failures := strings.Join(report.Failures(), "\n")
+	for _, want := range []string{
+		`with {"now": "2027-01-01T00:00:00Z"}: expected granted; cannot be judged: a context is not in this release; `,
+		`doc:1#read@user:bob: expected conditional; cannot be judged: assertCaveated is not in this release; `,
+		`create doc:1#viewer@user:bob: expected accepted; cannot be judged: an actor is not in this release; `,
+		`doc:1#read@user:bob: expected denied; cannot be judged: the write before it was not tried`,
+		`the whole document: expected accepted; cannot be judged: the update delete_object is not in this release; `,
+		`validation of doc:1#read: expected the subjects that it lists; cannot be judged: validation is not in this release; `,
+	} {
+		if !strings.Contains(failures, want) {
+			t.Errorf("no line has %s:\n%s", want, failures)
+		}
+	}
 	if report.Passed() != 3 {
 		t.Errorf("%d passed", report.Passed())
 	}
@@ -147,8 +160,8 @@ func TestAFileThatCannotBeLoadedFails(t *testing.T) {
 		{"no schema", "assertions:\n", "some.yaml: some.yaml has no schema"},
 		{"a schema that cannot be read", "# a story\nschema: |\n  definition user {}\n  definition doc { relation }\n", "some.yaml:4:"},
 		{"a name that is not there", "schema: |\n  definition user {}\n  definition doc {\n    permission p = q\n  }\n", "some.yaml:4:20: "},
-		{"tuples against the rules", smallWorld + "  doc:1#editor@user:ana\n", "some.yaml: user:ana has 2 roles"},
-		{"tuples that do not fit", smallWorld + "  doc:1#read@user:ana\n", "some.yaml: doc:1#read@user:ana"},
+		{"tuples against the rules", smallWorld + "  doc:1#editor@user:ana\n", "some.yaml:8:1: user:ana has 2 roles"},
+		{"tuples that do not fit", smallWorld + "  doc:1#read@user:ana\n", "some.yaml:8:1: doc:1#read@user:ana"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			report := run(t, oracledriver.New(), c.text)
@@ -157,6 +170,44 @@ func TestAFileThatCannotBeLoadedFails(t *testing.T) {
 				t.Errorf("%d failed: %s", report.Failed(), failures)
 			}
 		})
+	}
+}
+
+// A driver whose rooms say which tuple they speak of has it shown where it stands.
+func TestARuleThatTheTuplesBreakIsShownAtTheTuple(t *testing.T) {
+	faults := fault.Join([]*fault.Fault{
+		fault.New(fault.OneRolePerSubject, "third").With("tuple", "doc:1#editor@user:ana"),
+		fault.New(fault.NotInSchema, "second").With("tuple", "doc:1#viewer@user:ana"),
+		fault.New(fault.LowerBoundMustHold, "first").With("tuple", "doc:9#viewer@user:ana"),
+		fault.New(fault.DiskMustTakeWrites, "nowhere"),
+	})
+	report := run(t, unloadable{err: faults}, smallWorld+"  // not this one\n    doc:1#editor@user:ana\n")
+	want := []string{
+		"some.yaml: nowhere",
+		"some.yaml:8:1: first",
+		"some.yaml:9:3: second",
+		"some.yaml:11:5: third",
+	}
+	if diff := cmp.Diff(want, report.Failures()); diff != "" {
+		t.Error(diff)
+	}
+}
+
+type unloadable struct {
+	broken
+	err error
+}
+
+func (u unloadable) Load(context.Context, string, []rel.Tuple) error { return u.err }
+
+func TestARefusedWriteThatChangesNothingPasses(t *testing.T) {
+	report := run(t, oracledriver.New(), smallWorld+`writes:
+  - updates: ["create doc:1#editor@user:ana"]
+    expect: refused
+    changes: []
+`)
+	if report.Failed() != 0 || report.Passed() != 1 {
+		t.Errorf("got %v", report.Failures())
 	}
 }
 
