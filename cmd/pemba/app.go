@@ -10,6 +10,7 @@ import (
 	"os"
 	"time"
 
+	"google.golang.org/grpc/codes"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 
@@ -24,6 +25,8 @@ type app struct {
 	in  io.Reader
 	out *bufio.Writer
 	err io.Writer
+
+	wrote bool // a write was acknowledged: what comes after it cannot undo it
 }
 
 func newApp(g *globals) *app {
@@ -33,7 +36,13 @@ func newApp(g *globals) *app {
 // finish prints what is left to print and turns a command's end into an exit code.
 func (a *app) finish(err error) int {
 	if flushed := a.out.Flush(); flushed != nil {
-		err = fmt.Errorf("the answer could not be written: %s", plainCause(flushed))
+		sentence := "the answer could not be written: "
+		if a.wrote {
+			sentence = "the write was done, but the answer could not be written: "
+		}
+		return a.failWith(failure{
+			Code: codeName(codes.Unknown), Message: sentence + plainCause(flushed), Violations: []violation{},
+		}, exitUnwritten)
 	}
 	var no answeredNo
 	switch {
@@ -102,6 +111,9 @@ func (a *app) value(v any) error {
 
 // store is the store that the flags name.
 func (a *app) store() (string, error) {
+	if a.Store == "" { // an unset variable of a script must not mean another store
+		return "", fault.New(fault.FieldMustBeSet, "--store is empty").Do("give the name of a store, or leave --store out for default")
+	}
 	s, err := rel.ParseStore(a.Store)
 	return string(s), err
 }
@@ -131,8 +143,11 @@ type duration time.Duration
 
 func (d *duration) UnmarshalText(text []byte) error {
 	parsed, err := time.ParseDuration(string(text))
-	if err != nil || parsed <= 0 {
+	if err != nil {
 		return fmt.Errorf("%q is not a time; write for example 500ms, 10s or 2m", text)
+	}
+	if parsed <= 0 {
+		return fmt.Errorf("%s is no time to wait; give a time above 0, for example 500ms, 10s or 2m", text)
 	}
 	*d = duration(parsed)
 	return nil

@@ -106,17 +106,20 @@ func isFromPemba(s *status.Status) bool {
 
 // freshness are the flags of a question about the state it is asked of.
 type freshness struct {
-	Snapshot        string `help:"Ask a state that is at least as fresh as this snapshot." placeholder:"TOKEN" xor:"freshness"`
-	FullyConsistent bool   `help:"Ask the newest state." xor:"freshness"`
+	Snapshot        *string `help:"Ask a state that is at least as fresh as this snapshot." placeholder:"TOKEN" xor:"freshness"`
+	FullyConsistent bool    `help:"Ask the newest state." xor:"freshness"`
 }
 
 func (f freshness) consistency() (*pembav1.Consistency, error) {
 	switch {
-	case f.Snapshot != "":
-		if _, err := rel.ParseSnapshot(f.Snapshot); err != nil {
+	case f.Snapshot != nil:
+		if *f.Snapshot == "" { // an unset variable of a script must not mean any state
+			return nil, fault.New(fault.FieldMustBeSet, "--snapshot is empty").Do("give the snapshot that an answer had, or leave --snapshot out")
+		}
+		if _, err := rel.ParseSnapshot(*f.Snapshot); err != nil {
 			return nil, err
 		}
-		return &pembav1.Consistency{Requirement: &pembav1.Consistency_AtLeastAsFresh{AtLeastAsFresh: f.Snapshot}}, nil
+		return &pembav1.Consistency{Requirement: &pembav1.Consistency_AtLeastAsFresh{AtLeastAsFresh: *f.Snapshot}}, nil
 	case f.FullyConsistent:
 		return &pembav1.Consistency{Requirement: &pembav1.Consistency_FullyConsistent{FullyConsistent: true}}, nil
 	default:

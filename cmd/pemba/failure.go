@@ -24,6 +24,7 @@ const (
 	exitNotReadable = 2
 	exitNoServer    = 3
 	exitRefused     = 4
+	exitUnwritten   = 5
 )
 
 // A failure is an error as it is printed: the same whether a server said it or
@@ -48,6 +49,10 @@ type violation struct {
 // fail prints why a command came to nothing.
 func (a *app) fail(err error) int {
 	f := failureOf(err)
+	return a.failWith(f, f.exitCode())
+}
+
+func (a *app) failWith(f failure, exitCode int) int {
 	if a.wantsJSON() {
 		e := json.NewEncoder(a.err)
 		e.SetEscapeHTML(false)
@@ -56,7 +61,7 @@ func (a *app) fail(err error) int {
 	} else {
 		_, _ = fmt.Fprint(a.err, f.text())
 	}
-	return f.exitCode()
+	return exitCode
 }
 
 func (f failure) text() string {

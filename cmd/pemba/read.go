@@ -10,9 +10,9 @@ import (
 )
 
 type readCmd struct {
-	Filter string `arg:"" optional:"" help:"Tuple text with parts left out. Without it, all tuples."`
-	Count  bool   `help:"Count the tuples, and list none." xor:"amount"`
-	Limit  int    `help:"List at most this many tuples; if there are more, the standard error says so." placeholder:"N" xor:"amount"`
+	Filter *string `arg:"" optional:"" help:"Tuple text with parts left out. Without it, all tuples."`
+	Count  bool    `help:"Count the tuples, and list none." xor:"amount"`
+	Limit  *int    `help:"List at most this many tuples; if there are more, the standard error says so." placeholder:"N" xor:"amount"`
 	freshness
 }
 
@@ -21,13 +21,13 @@ func (readCmd) Help() string {
 
 Examples:
 
-    pemba read project:p1                     all tuples on project:p1
-    pemba read project:p1#viewer              its viewers
-    pemba read project:#editor@user:joe       where joe is an editor
-    pemba read @user:joe                      all tuples whose subject is joe
-    pemba read @team:core#member              ... is that userset
-    pemba read '@team:core#*'                 ... is team:core, or a userset of it
-    pemba read @team:                         ... is any team
+    pemba read project:p1                all tuples on project:p1
+    pemba read project:p1#viewer         its viewers
+    pemba read project:#editor@user:joe  where joe is an editor
+    pemba read @user:joe                 all tuples whose subject is joe
+    pemba read @team:core#member         ... is that userset
+    pemba read '@team:core#*'            ... is team:core, or a userset of it
+    pemba read @team:                    ... is any team
     pemba read --count`
 }
 
@@ -37,12 +37,15 @@ const readPageSize = 1_000
 
 // Run reads page by page and prints each page when it is there.
 func (c *readCmd) Run(a *app) error {
-	if c.Limit < 0 {
-		return fault.Newf(fault.FieldMustBeWithinBounds, "a limit of %d", c.Limit).Do("give a limit above 0, or leave it out for all tuples")
+	if c.Limit != nil && *c.Limit < 1 {
+		return fault.Newf(fault.FieldMustBeWithinBounds, "a limit of %d", *c.Limit).Do("give a limit above 0, or leave it out for all tuples")
 	}
-	filter, err := parseFilter(c.Filter)
-	if err != nil {
-		return err
+	var filter *pembav1.TupleFilter // none selects all
+	if c.Filter != nil {
+		var err error
+		if filter, err = parseFilter("the filter", *c.Filter); err != nil {
+			return err
+		}
 	}
 	consistency, err := c.consistency()
 	if err != nil {
@@ -77,9 +80,13 @@ func (c *readCmd) list(a *app, client *client, request *pembav1.ReadTuplesReques
 	if a.wantsJSON() {
 		to = &jsonTuples{app: a}
 	}
-	for left := c.Limit; ; {
+	left, limited := 0, c.Limit != nil
+	if limited {
+		left = *c.Limit
+	}
+	for {
 		request.PageSize = readPageSize
-		if left > 0 {
+		if limited {
 			request.PageSize = uint32(min(left, readPageSize))
 		}
 		answer, err := ask(client, client.tuples().ReadTuples, request)
@@ -88,7 +95,7 @@ func (c *readCmd) list(a *app, client *client, request *pembav1.ReadTuplesReques
 		}
 		left -= len(answer.GetTuples())
 		request.PageToken = answer.GetNextPageToken()
-		last := request.PageToken == "" || c.Limit > 0 && left <= 0
+		last := request.PageToken == "" || limited && left <= 0
 		if err := to.page(answer, last); err != nil {
 			return err
 		}
@@ -156,10 +163,11 @@ func (j *jsonTuples) page(answer *pembav1.ReadTuplesResponse, last bool) error {
 	return nil
 }
 
-// parseFilter reads a filter into the API's form; empty text selects all.
-func parseFilter(text string) (*pembav1.TupleFilter, error) {
+// parseFilter reads a filter into the API's form. Empty text is refused: an
+// unset variable of a script must not mean all tuples.
+func parseFilter(what, text string) (*pembav1.TupleFilter, error) {
 	if text == "" {
-		return nil, nil
+		return nil, fault.Newf(fault.FieldMustBeSet, "%s is empty", what).Do("write one, for example project:p1#viewer, or leave it out")
 	}
 	f, err := rel.ParseFilter(text)
 	if err != nil {

@@ -11,9 +11,18 @@ import (
 // name, a role below another) is left out; where several things were needed at
 // once, each is a block of its own.
 func pathLines(r *pembav1.Reason) []string {
+	if isBareDenial(r) {
+		return nil
+	}
 	var lines []string
 	addPath(&lines, r, "")
 	return lines
+}
+
+// isBareDenial reports whether a reason says no, and nothing more.
+func isBareDenial(r *pembav1.Reason) bool {
+	denied := r.GetResult() == pembav1.Result_RESULT_DENIED || r.GetResult() == pembav1.Result_RESULT_UNSPECIFIED
+	return denied && r.GetTuple() == nil && len(r.GetBecause()) == 0
 }
 
 func addPath(lines *[]string, r *pembav1.Reason, indent string) {
@@ -47,8 +56,13 @@ func addPath(lines *[]string, r *pembav1.Reason, indent string) {
 }
 
 // treeLines are a whole explanation: a line for each reason, indented below what
-// it is a reason for, with its own result in front.
+// it is a reason for, with its own result in front. A denial comes without
+// reasons: nothing gave, or something took away, and the answer does not say
+// which.
 func treeLines(r *pembav1.Reason) []string {
+	if isBareDenial(r) {
+		return []string{"why not is not shown in this release"}
+	}
 	var lines []string
 	addTree(&lines, r, "")
 	return lines
@@ -100,7 +114,7 @@ func stepText(r *pembav1.Reason) string {
 	case pembav1.Reason_STEP_ITSELF:
 		return title(r) + ", which is what asks"
 	default:
-		return title(r) + ", which nothing gives"
+		return title(r)
 	}
 }
 

@@ -26,6 +26,8 @@ func stored(relation, subject string, because ...*pembav1.Reason) *pembav1.Reaso
 func TestReasonsAsText(t *testing.T) {
 	denied := explained("banned", pembav1.Reason_STEP_NOTHING)
 	denied.Result = pembav1.Result_RESULT_DENIED
+	denial := explained("view", pembav1.Reason_STEP_NOTHING)
+	denial.Result, denial.Cut = pembav1.Result_RESULT_DENIED, true
 	cut := explained("viewer", pembav1.Reason_STEP_ANY_OF)
 	cut.Cut = true
 	open := stored("viewer", "user:ana")
@@ -38,7 +40,8 @@ func TestReasonsAsText(t *testing.T) {
 		reason     *pembav1.Reason
 		path, tree []string
 	}{
-		{"none was sent", nil, nil, []string{"no   , which nothing gives"}},
+		{"none was sent", nil, nil, []string{"why not is not shown in this release"}},
+		{"a denial without reasons, cut or not", denial, nil, []string{"why not is not shown in this release"}},
 		{
 			"a renaming is no step of the path",
 			explained("view", pembav1.Reason_STEP_ANY_OF, explained("viewer", pembav1.Reason_STEP_ROLE_BELOW, stored("editor", "user:ana"))),
@@ -62,7 +65,7 @@ func TestReasonsAsText(t *testing.T) {
 			"what did not take access away is not on the path",
 			explained("view", pembav1.Reason_STEP_MINUS, stored("viewer", "user:ana"), denied),
 			[]string{"doc:1#viewer@user:ana"},
-			[]string{"yes  doc:1#view, by the first less the second", "yes    doc:1#viewer@user:ana", "no     doc:1#banned, which nothing gives"},
+			[]string{"yes  doc:1#view, by the first less the second", "yes    doc:1#viewer@user:ana", "no     doc:1#banned"},
 		},
 		{
 			"the userset itself",

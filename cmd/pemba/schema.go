@@ -8,9 +8,9 @@ import (
 )
 
 type schemaCmd struct {
-	Read   schemaReadCmd   `cmd:"" help:"Print the schema that is in force."`
-	Write  schemaWriteCmd  `cmd:"" help:"Put a schema in force."`
-	Check  schemaCheckCmd  `cmd:"" help:"Look for errors in schema files, without a server."`
+	Read   schemaReadCmd   `cmd:"" takes:"server,output" help:"Print the schema that is in force."`
+	Write  schemaWriteCmd  `cmd:"" takes:"server,output" help:"Put a schema in force."`
+	Check  schemaCheckCmd  `cmd:"" takes:"output" help:"Look for errors in schema files, without a server."`
 	Format schemaFormatCmd `cmd:"" help:"Lay schema files out in the one way, without a server."`
 }
 
@@ -85,6 +85,7 @@ func (c *schemaWriteCmd) Run(a *app) error {
 	if err != nil {
 		return inFile(err, name)
 	}
+	a.wrote = true
 	if a.wantsJSON() {
 		return a.message(answer)
 	}

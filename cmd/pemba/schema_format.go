@@ -1,7 +1,9 @@
 package main
 
 import (
+	"errors"
 	"os"
+	"path/filepath"
 
 	"github.com/pemba-io/pemba/internal/fault"
 	"github.com/pemba-io/pemba/internal/schema/syntax"
@@ -76,24 +78,33 @@ func (c *schemaFormatCmd) Run(a *app) error {
 }
 
 // rewrite replaces a file's text and keeps its mode. The new text is put beside
-// it first, so that a full disk does not cost the old one.
+// it first, so that a full disk does not cost the old one. A link stays a link:
+// the file that it leads to is replaced.
 func rewrite(path, text string) error {
 	refused := func(err error) error {
 		f := fault.Newf(fault.FileMustBeReadable, "cannot be written: %s", plainCause(err)).Do("make it and its folder writable")
 		f.File = path
 		return f
 	}
-	info, err := os.Stat(path)
+	target, err := filepath.EvalSymlinks(path)
 	if err != nil {
 		return refused(err)
 	}
-	beside := path + ".formatted"
-	if err := os.WriteFile(beside, []byte(text), info.Mode().Perm()); err != nil {
-		_ = os.Remove(beside) // what was begun; the error says more
+	info, err := os.Stat(target)
+	if err != nil {
 		return refused(err)
 	}
-	if err := os.Rename(beside, path); err != nil {
-		_ = os.Remove(beside)
+	beside, err := os.CreateTemp(filepath.Dir(target), filepath.Base(target)+".*")
+	if err != nil {
+		return refused(err)
+	}
+	_, err = beside.WriteString(text)
+	err = errors.Join(err, beside.Chmod(info.Mode().Perm()), beside.Close())
+	if err == nil {
+		err = os.Rename(beside.Name(), target)
+	}
+	if err != nil {
+		_ = os.Remove(beside.Name()) // what was begun; the error says more
 		return refused(err)
 	}
 	return nil

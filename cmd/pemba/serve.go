@@ -31,7 +31,7 @@ type serveCmd struct {
 }
 
 func (serveCmd) Help() string {
-	return `Prints "listening on ADDR" as its first line, once it answers. SIGINT and SIGTERM end it when the requests that it has begun are answered; a second one ends it at once. What was acknowledged is kept either way.
+	return `Prints "listening on ADDR" as its first line, once it answers. SIGINT and SIGTERM end it when the requests that it has begun are answered; while it starts, and the second time, they end it at once. What was acknowledged is kept either way.
 
 There is no authentication yet: whoever reaches the address may do everything.
 
@@ -65,29 +65,29 @@ func (c *serveCmd) Run(a *app) error {
 	}
 	told, forget := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer forget()
+	// From the first signal on, signals do again what they do by default: the
+	// second one ends the process, whatever it waits for.
+	context.AfterFunc(told, forget)
 	listener, err := listen(c.Listen)
 	if err != nil {
 		return err
 	}
 	defer listener.Close()
-	db, err := tupledb.Open(data)
+	logger := slog.New(slog.NewTextHandler(a.err, nil))
+	data.Logger = diskLogger{logger}
+	open, err := openUnlessTold(told, data, example)
 	if err != nil {
 		return err
 	}
-	defer db.Close() // an early end; the last line sees to it that closing went well
-	svc := service.New(service.Config{DB: db})
-	start, err := prepare(told, svc, example)
-	if err != nil {
-		return err
-	}
-	server, err := rpc.NewServer(rpc.Config{Service: svc, Logger: slog.New(slog.NewTextHandler(a.err, nil))})
+	defer open.db.Close() // an early end; the last line sees to it that closing went well
+	server, err := rpc.NewServer(rpc.Config{Service: open.service, Logger: logger})
 	if err != nil {
 		return err
 	}
 	if tcp, ok := listener.Addr().(*net.TCPAddr); ok && !tcp.IP.IsLoopback() {
 		a.note("warning: there is no authentication yet; whoever reaches %s may do everything", tcp)
 	}
-	if err := c.greet(a, listener.Addr(), start); err != nil {
+	if err := c.greet(a, listener.Addr(), open.start); err != nil {
 		return err
 	}
 	ended := make(chan error, 1)
@@ -97,13 +97,89 @@ func (c *serveCmd) Run(a *app) error {
 		return err
 	case <-told.Done():
 	}
-	forget() // signals do again what they do by default: the second one ends the process
+	forget() // before anybody reads that a second one ends it; AfterFunc may be late
 	a.note("stopping when the requests in flight are answered; once more to stop at once")
 	server.Drain(context.Background())
 	if err := <-ended; err != nil && !errors.Is(err, grpc.ErrServerStopped) {
 		return err // ErrServerStopped: told before Serve had begun
 	}
-	return db.Close()
+	return whyNotClosed(c.dataText(), open.db.Close())
+}
+
+// An opened is a data directory that is open, and what serves it.
+type opened struct {
+	db      *tupledb.DB
+	service *service.Service
+	start   start
+}
+
+// openUnlessTold opens the data and loads what is to be loaded. On a disk that
+// takes no writes either may wait for ever, so a signal does not wait for them:
+// it leaves them to the end of the process, which costs nothing that was
+// acknowledged.
+func openUnlessTold(told context.Context, data tupledb.Config, example *examples.Example) (opened, error) {
+	type outcome struct {
+		opened
+		err error
+	}
+	done := make(chan outcome, 1)
+	go func() {
+		o, err := open(told, data, example)
+		done <- outcome{o, err}
+	}()
+	select {
+	case o := <-done:
+		if o.err == nil || told.Err() == nil {
+			return o.opened, o.err
+		}
+	case <-told.Done():
+	}
+	return opened{}, fault.New(fault.ServerMustBeServing, "pemba was told to stop before it had started").
+		Do("start it again; if it did not come to listen, see whether the disk of its data directory is full")
+}
+
+func open(ctx context.Context, data tupledb.Config, example *examples.Example) (opened, error) {
+	db, err := tupledb.Open(data)
+	if err != nil {
+		return opened{}, err
+	}
+	svc := service.New(service.Config{DB: db})
+	start, err := prepare(ctx, svc, example)
+	if err != nil {
+		return opened{}, errors.Join(err, db.Close())
+	}
+	return opened{db, svc, start}, nil
+}
+
+// whyNotClosed tells a disk that took no writes at the end from a mistake of
+// pemba's.
+func whyNotClosed(dir string, err error) error {
+	var system syscall.Errno
+	if fault.Of(err) != nil || !errors.As(err, &system) {
+		return err
+	}
+	return fault.Newf(fault.DiskMustTakeWrites, "the data directory %s was not closed well: %s", dir, system).
+		Do("make room on its disk and see that pemba's user may write there; what was acknowledged is kept").Because(err)
+}
+
+// A diskLogger hears about the disk. Pebble's errors print with the stacks of
+// where they came from: the first line is what happened.
+type diskLogger struct{ to *slog.Logger }
+
+func (diskLogger) Infof(string, ...any) {}
+
+func (l diskLogger) Errorf(format string, args ...any) { l.to.Error(firstLine(format, args)) }
+
+// Fatalf ends the process: Pebble's state is broken, and what was acknowledged
+// is on the disk.
+func (l diskLogger) Fatalf(format string, args ...any) {
+	l.to.Error("the disk failed, pemba ends: " + firstLine(format, args))
+	os.Exit(exitNoServer)
+}
+
+func firstLine(format string, args []any) string {
+	line, _, _ := strings.Cut(strings.TrimSpace(fmt.Sprintf(format, args...)), "\n")
+	return strings.TrimSpace(line)
 }
 
 // listen takes an address before anything else is begun.

@@ -13,11 +13,11 @@ import (
 
 type testCmd struct {
 	Files  []string `arg:"" name:"file" help:"Test files, in YAML."`
-	Schema string   `help:"Use this schema in place of those of the files." placeholder:"FILE"`
+	Schema *string  `help:"Use this schema in place of those of the files." placeholder:"FILE"`
 }
 
 func (testCmd) Help() string {
-	return `Each file is a world of its own: its schema and its relationships are loaded into memory, then its cases are judged. Prints a line for each failing case, with what was expected, what came, and the path that gave it. The last line is "N passed, N failed". Exit code 1 where a case failed.
+	return `Each file is a world of its own: its schema and its relationships are loaded into memory, then its cases are judged. Prints a line for each failing case, with what was expected, what came, and the path that gave it. The last line is "N passed, N failed". Exit code 1 where a case failed, 2 where a file cannot be read or understood; the others are run all the same.
 
 Examples:
 
@@ -49,20 +49,24 @@ func (c *testCmd) Run(a *app) error {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	var schema *scenario.Schema
-	if c.Schema != "" {
-		text, name, err := a.file(c.Schema)
+	if c.Schema != nil {
+		text, name, err := a.file(*c.Schema)
 		if err != nil {
 			return err
 		}
 		schema = &scenario.Schema{Text: string(text), Path: name}
 	}
 	report := testReport{Failures: []testFailure{}}
+	var unreadable []*fault.Fault
 	for _, path := range c.Files {
 		if ctx.Err() != nil {
 			return fault.New(fault.CallerMustStay, "the run was interrupted")
 		}
 		one := a.runFile(ctx, path, schema)
 		report.add(one)
+		if fault.Is(one.Err, fault.FileMustBeReadable) {
+			unreadable = append(unreadable, fault.Of(one.Err))
+		}
 		if !a.wantsJSON() {
 			for _, line := range one.Failures() {
 				a.line("%s", line)
@@ -78,6 +82,9 @@ func (c *testCmd) Run(a *app) error {
 		}
 	} else {
 		a.line("%d passed, %d failed", report.Passed, report.Failed)
+	}
+	if len(unreadable) > 0 {
+		return fault.Join(unreadable)
 	}
 	if report.Failed > 0 {
 		return answeredNo{}

@@ -17,16 +17,16 @@ type writeCmd struct {
 }
 
 func (writeCmd) Help() string {
-	return `All tuples are written in one step, or none is. A tuple that is there already stays as it is. Prints the net change and the snapshot that has it.
+	return `All tuples are written in one step, or none is. A tuple that is there already stays as it is. Prints the net change and the snapshot that has it. One write takes at most 1000 tuples.
 
 Examples:
 
     pemba write project:p1#editor@user:zoe
-    pemba write project:p4#organization@organization:acme project:p4#editor@user:ana
+    pemba write project:p1#editor@user:zoe project:p1#viewer@user:pat
     pemba write --create project:p1#editor@user:zoe
     pemba write project:p1#editor@user:joe --delete project:p1#viewer@user:joe
     pemba write project:p1#viewer@user:zoe --unless project:p1#editor@user:zoe
-    pemba read project:p1 | pemba write - --server other:7878`
+    pemba read | split -l 1000 --filter='pemba write - --server other:7878'`
 }
 
 // Run writes tuples. What is taken away goes first, so that a role can be
@@ -57,12 +57,13 @@ type deleteCmd struct {
 }
 
 func (deleteCmd) Help() string {
-	return `All tuples are taken away in one step, or none is. One that is not there is no error and changes nothing. Prints the net change and the snapshot that has it.
+	return `All tuples are taken away in one step, or none is. One that is not there is no error and changes nothing. Prints the net change and the snapshot that has it. One write takes at most 1000 tuples.
 
 Examples:
 
     pemba delete project:p1#editor@user:zoe
-    pemba read @user:zoe | pemba delete -`
+    pemba read @user:zoe | pemba delete -
+    pemba read project: | split -l 1000 --filter='pemba delete -'`
 }
 
 // Run takes tuples away.
@@ -96,14 +97,14 @@ type conditions struct {
 func (c conditions) preconditions() ([]*pembav1.Precondition, error) {
 	var all []*pembav1.Precondition
 	for _, text := range c.If {
-		f, err := parseFilter(text)
+		f, err := parseFilter("--if", text)
 		if err != nil {
 			return nil, err
 		}
 		all = append(all, &pembav1.Precondition{Condition: &pembav1.Precondition_FilterMustMatch{FilterMustMatch: f}})
 	}
 	for _, text := range c.Unless {
-		f, err := parseFilter(text)
+		f, err := parseFilter("--unless", text)
 		if err != nil {
 			return nil, err
 		}
@@ -112,8 +113,16 @@ func (c conditions) preconditions() ([]*pembav1.Precondition, error) {
 	return all, nil
 }
 
+// updatesMax is what a server takes in one write. It is said here, in the words
+// of a command line, and not cut into several: they would not be one step.
+const updatesMax = 1_000
+
 // write sends one write and prints what it changed.
 func (a *app) write(updates []*pembav1.Update, c conditions) error {
+	if n := len(updates); n > updatesMax {
+		return fault.Newf(fault.FieldMustBeWithinBounds, "%d tuples; one write takes at most %d", n, updatesMax).
+			Do("pipe them in portions, for example with split -l %d", updatesMax)
+	}
 	request := &pembav1.WriteRequest{Updates: updates}
 	var err error
 	if request.Preconditions, err = c.preconditions(); err != nil {
@@ -129,6 +138,7 @@ func (a *app) write(updates []*pembav1.Update, c conditions) error {
 	if err != nil {
 		return err
 	}
+	a.wrote = true
 	if a.wantsJSON() {
 		return a.message(answer)
 	}
