@@ -92,12 +92,28 @@ func (s *Store) judged(judge func(*Snapshot) (Commit, error)) (Commit, error) {
 		return Commit{}, fault.Newf(fault.JudgingMustStayWithinBudget, "the write changes %d tuples at once", n).
 			Do("change at most %d in one write", tuplesPerCommitMax)
 	}
+	if n := c.bytes(); n > bytesPerCommitMax {
+		return Commit{}, fault.Newf(fault.JudgingMustStayWithinBudget, "the write changes tuples of %d bytes at once", n).
+			Do("change at most %d bytes in one write", bytesPerCommitMax)
+	}
 	if invariant.Enabled {
 		if err := c.mustBeNet(snap); err != nil {
 			return Commit{}, err
 		}
 	}
 	return c, nil
+}
+
+// bytes is how long the texts of a commit are together.
+func (c *Commit) bytes() int {
+	n := len(c.Metadata)
+	for _, tuples := range [][]rel.Tuple{c.Put, c.Delete} {
+		for _, t := range tuples {
+			n += len(t.Object.Type()) + len(t.Object.ID()) + len(t.Relation) +
+				len(t.Subject.Type()) + len(t.Subject.ID()) + len(t.Subject.Relation())
+		}
+	}
+	return n
 }
 
 // write makes a commit the next revision and waits until the disk has it. It

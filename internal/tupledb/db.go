@@ -95,7 +95,7 @@ func (db *DB) takesWrites() error {
 		return nil
 	}
 	return fault.New(fault.DiskMustTakeWrites, "nothing is written since the disk failed").
-		Do("look at the disk of the data directory, then restart pemba: what was acknowledged is kept").
+		Do("make room on the disk of the data directory, or mend it, then restart pemba: what was acknowledged is kept").
 		Because(r.cause)
 }
 

@@ -9,6 +9,10 @@ const (
 	// both indexes and the log a full one is a batch of 200 MB.
 	tuplesPerCommitMax = 1_000_000
 
+	// bytesPerCommitMax bounds the same in bytes: Pebble panics at a batch of 4 GB,
+	// and each byte of a tuple stands in it three times, in both indexes and the log.
+	bytesPerCommitMax = 256 << 20
+
 	// hopsMax is how many versions newer than the snapshot a scan steps over
 	// before it seeks past the rest: a step costs 0.1 us and a seek 2 us and up,
 	// but both count as a read, and a tuple that was rewritten a thousand times

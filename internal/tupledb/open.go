@@ -235,6 +235,13 @@ func (db *DB) create(dir string, cfg Config) error {
 	if err == nil {
 		err = db.sync(batch)
 	}
+	if err == nil {
+		// Pebble begins its first log before it knows which format it is to have,
+		// and that log does not tell a damaged record from its end: a flipped bit
+		// in it could take all of a new store away. A flush begins a log in the
+		// format that does, and puts the store's own record into a table.
+		err = db.pebble.Flush()
+	}
 	if err != nil {
 		return fault.Newf(fault.DiskMustTakeWrites, "the data directory %s cannot be written", dir).
 			Do("make room on its disk, then start pemba again").Because(err)

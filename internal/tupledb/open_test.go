@@ -185,13 +185,20 @@ func TestForeignDirectoriesAreRefused(t *testing.T) {
 			}
 			for _, file := range before {
 				// Logs and manifests may have been replaced, but never tables and
-				// what is not ours.
+				// what is not ours. A directory that is a pemba's but for its
+				// version is whole to Pebble, which may merge its tables.
+				if strings.Contains(c.word, "format version") {
+					continue
+				}
 				if _, err := disk.Stat("data/" + file); err != nil && (strings.HasSuffix(file, ".sst") || strings.HasSuffix(file, ".txt")) {
 					t.Errorf("%s was taken away", file)
 				}
 			}
-			if _, err := Open(onMem(disk)); fault.Is(err, fault.DataDirectoryMustBeFree) {
+			switch _, again := Open(onMem(disk)); {
+			case fault.Is(again, fault.DataDirectoryMustBeFree):
 				t.Error("the directory stays locked after the refusal")
+			case err != nil && (again == nil || !strings.Contains(again.Error(), c.word)):
+				t.Errorf("refused once with %v, and then with %v", err, again)
 			}
 		})
 	}

@@ -37,8 +37,7 @@ func (s *Snapshot) borrow() *reader {
 	}
 	r.snap = s
 	if s.closed {
-		r.err = fault.New(fault.PembaMustNotPanic, "a snapshot was read after it was closed").
-			Do("report this: it is a bug of pemba")
+		r.err = errSnapshotClosed()
 		return r
 	}
 	var err error
@@ -58,6 +57,11 @@ func (s *Snapshot) borrow() *reader {
 	}
 	s.opened = append(s.opened, r)
 	return r
+}
+
+func errSnapshotClosed() error {
+	return fault.New(fault.PembaMustNotPanic, "a snapshot was read after it was closed").
+		Do("report this: it is a bug of pemba")
 }
 
 // giveBack takes a reader back from a read that is over.

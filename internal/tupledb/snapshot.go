@@ -78,8 +78,8 @@ func (s *Snapshot) Close() {
 	}
 	s.closed = true
 	for _, r := range s.opened {
-		_ = r.iter.Close() // an iterator's error was given to whoever read
-		r.iter = nil
+		_ = r.iter.Close()                       // an iterator's error was given to whoever read
+		r.iter, r.err = nil, errSnapshotClosed() // for a scan that is still ranged over
 	}
 	s.opened, s.idle, s.view = nil, nil, nil
 	s.store.db.use.leave()
