@@ -12,7 +12,7 @@ import (
 )
 
 const (
-	// ReadsMax bounds what judging one write may read. Judging holds up all
+	// ReadsMax is what judging one write may read when no other bound is set. Judging holds up all
 	// other writers of the store. A Reader whose scans can be long asks
 	// OverBudget now and then.
 	ReadsMax = 1_000_000
@@ -59,10 +59,10 @@ func (d Decision) Changes() []rel.Change {
 	return changes
 }
 
-// Admit decides on a write. A refusal is a fault whose code is the first reason
+// Admit decides on a write, reading at most readsMax. A refusal is a fault whose code is the first reason
 // in the language's order, with all violations of that reason.
-func Admit(ctx context.Context, s *schema.Schema, before Reader, write Write, holds Holds) (Decision, error) {
-	j := newJudge(ctx, s, before, holds, before.Reads()+ReadsMax)
+func Admit(ctx context.Context, s *schema.Schema, before Reader, write Write, holds Holds, readsMax int) (Decision, error) {
+	j := newJudge(ctx, s, before, holds, readsMax)
 	for _, rule := range []func(Write){
 		j.fitTheSchema,
 		j.apply,
@@ -83,18 +83,19 @@ func Admit(ctx context.Context, s *schema.Schema, before Reader, write Write, ho
 	return j.state.decision(), nil
 }
 
-func newJudge(ctx context.Context, s *schema.Schema, before Reader, holds Holds, readsStop int) *judge {
-	return &judge{ctx: ctx, schema: s, state: newState(before), holds: holds, readsStop: readsStop, spreads: make(map[spread]bool)}
+func newJudge(ctx context.Context, s *schema.Schema, before Reader, holds Holds, readsMax int) *judge {
+	return &judge{ctx: ctx, schema: s, state: newState(before), holds: holds, readsMax: readsMax, readsBegan: before.Reads(), spreads: make(map[spread]bool)}
 }
 
 // A judge carries one write through the rules.
 type judge struct {
-	ctx       context.Context
-	schema    *schema.Schema
-	state     *state
-	holds     Holds
-	readsStop int
-	spreads   map[spread]bool // judged already
+	ctx        context.Context
+	schema     *schema.Schema
+	state      *state
+	holds      Holds
+	readsMax   int
+	readsBegan int
+	spreads    map[spread]bool // judged already
 
 	broken []*fault.Fault
 	err    error
@@ -113,22 +114,18 @@ func (j *judge) fail(err error) bool {
 	if err != nil && j.err == nil {
 		j.err = err
 	}
-	if j.err == nil && j.state.before.Reads() > j.readsStop {
-		j.err = OverBudget()
+	if j.err == nil && j.state.before.Reads()-j.readsBegan > j.readsMax {
+		j.err = OverBudget(j.readsMax)
 	}
-	if j.err == nil && j.ctx.Err() != nil {
-		j.err = fault.New(fault.DeadlineMustNotPass, "the request's time ran out before the write was judged; nothing was written").
-			Do("give the request more time").Because(j.ctx.Err())
-		if j.ctx.Err() == context.Canceled {
-			j.err = fault.New(fault.CallerMustStay, "the caller went away; nothing was written").Because(j.ctx.Err())
-		}
+	if j.err == nil {
+		j.err = fault.Ended(j.ctx)
 	}
 	return j.err != nil
 }
 
-// OverBudget is the refusal of a write whose judging reads more than ReadsMax.
-func OverBudget() error {
-	return fault.Newf(fault.JudgingMustStayWithinBudget, "judging the write needs more than %d reads; nothing was written", ReadsMax).
+// OverBudget is the refusal of a write whose judging reads more than it may.
+func OverBudget(readsMax int) error {
+	return fault.Newf(fault.JudgingMustStayWithinBudget, "judging the write needs more than %d reads; nothing was written", readsMax).
 		Do("split the write, touch objects with fewer subjects, or give preconditions an object or a subject to look at")
 }
 

@@ -280,7 +280,7 @@ func TestOnePerSubjectReadsTheShorterList(t *testing.T) {
 		t.Fatal(err)
 	}
 	reads := before.Reads()
-	if _, err := admission.Admit(context.Background(), compile(t, office), before, admission.Write{Updates: []rel.Update{u}}, nil); err != nil {
+	if _, err := admission.Admit(context.Background(), compile(t, office), before, admission.Write{Updates: []rel.Update{u}}, nil, admission.ReadsMax); err != nil {
 		t.Fatal(err)
 	}
 	if reads = before.Reads() - reads; reads > 40 {
@@ -327,7 +327,7 @@ func admitWith(t *testing.T, stored, updates string, preconditions ...rel.Precon
 	holds := func(_ context.Context, _ rel.Object, name rel.Name, _ rel.Principal) (bool, error) {
 		return name == "yes", nil
 	}
-	return admission.Admit(context.Background(), compile(t, office), reader(t, stored), w, holds)
+	return admission.Admit(context.Background(), compile(t, office), reader(t, stored), w, holds, admission.ReadsMax)
 }
 
 func compile(t *testing.T, text string) *schema.Schema {

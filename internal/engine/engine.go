@@ -4,7 +4,6 @@ import (
 	"context"
 	"iter"
 
-	"github.com/pemba-io/pemba/internal/fault"
 	"github.com/pemba-io/pemba/internal/rel"
 	"github.com/pemba-io/pemba/internal/schema"
 )
@@ -132,12 +131,4 @@ func (w *Walk) Access(ctx context.Context, object rel.Object) (Access, error) {
 		access.Reason = w.reasonOfAccess(n, access, top)
 	}
 	return access, nil
-}
-
-func contextFault(err error) error {
-	if err == context.Canceled {
-		return fault.New(fault.CallerMustStay, "the caller went away").Because(err)
-	}
-	return fault.New(fault.DeadlineMustNotPass, "the request's time ran out before the answer was known").
-		Do("give the request more time").Because(err)
 }

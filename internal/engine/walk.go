@@ -55,6 +55,10 @@ func NewWalk(q Question) *Walk {
 	}
 }
 
+// Remembers is how much the walk keeps for later questions: pairs, and tuples
+// followed between them.
+func (w *Walk) Remembers() int { return w.pairs + w.follows }
+
 // Failed reports whether an earlier question ended in an error; then the walk is
 // of no further use.
 func (w *Walk) Failed() bool { return w.err != nil }
@@ -152,8 +156,8 @@ func (w *Walk) ask(ctx context.Context, object rel.Object, d *schema.Definition,
 	if w.err != nil {
 		return nil, Cost{}, w.err
 	}
-	if err := ctx.Err(); err != nil {
-		return nil, Cost{}, contextFault(err)
+	if err := fault.Ended(ctx); err != nil {
+		return nil, Cost{}, err
 	}
 	reads, pairs := w.reader.Reads(), w.pairs
 	w.ctx, w.readsStop, w.followsStop = ctx, reads+w.readsMax, w.follows+followsMax
@@ -263,9 +267,7 @@ func (w *Walk) spend() {
 			Do("ask something narrower, or let fewer permissions walk the same relation")
 	}
 	if w.steps++; w.steps%stepsBetweenLooks == 0 && w.err == nil {
-		if err := w.ctx.Err(); err != nil {
-			w.err = contextFault(err)
-		}
+		w.err = fault.Ended(w.ctx)
 	}
 }
 

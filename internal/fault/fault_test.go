@@ -1,6 +1,7 @@
 package fault_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"regexp"
@@ -97,5 +98,26 @@ func TestNearestOffersAndStaysSilent(t *testing.T) {
 		if got := fault.Nearest(c.name, []string{"editor", "viewer", "owner"}); got != c.want {
 			t.Errorf("nearest to %q is %q, want %q", c.name, got, c.want)
 		}
+	}
+}
+
+func TestWhyAContextEnded(t *testing.T) {
+	if err := fault.Ended(context.Background()); err != nil {
+		t.Errorf("a running context ended: %v", err)
+	}
+	gone, leave := context.WithCancel(context.Background())
+	leave()
+	if !fault.Is(fault.Ended(gone), fault.CallerMustStay) {
+		t.Errorf("%v", fault.Ended(gone))
+	}
+	late, stop := context.WithTimeout(context.Background(), 0)
+	defer stop()
+	if !fault.Is(fault.Ended(late), fault.DeadlineMustNotPass) {
+		t.Errorf("%v", fault.Ended(late))
+	}
+	given, end := context.WithCancelCause(context.Background())
+	end(fault.New(fault.WalkMustStayWithinBudget, "x"))
+	if !fault.Is(fault.Ended(given), fault.WalkMustStayWithinBudget) {
+		t.Errorf("%v", fault.Ended(given))
 	}
 }

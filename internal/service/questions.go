@@ -87,9 +87,9 @@ func (s *Service) BatchCheck(ctx context.Context, q BatchQuery) (BatchAnswer, er
 	}
 	defer v.Close()
 	answer := BatchAnswer{Snapshot: v.Token(), Outcomes: make([]BatchOutcome, len(q.Items))}
-	walks := make(map[string]*engine.Walk)
+	shared := &sharedWalks{byPrincipal: make(map[string]*engine.Walk)}
 	for i, item := range q.Items {
-		if err := contextFault(ctx); err != nil {
+		if err := fault.Ended(ctx); err != nil {
 			return BatchAnswer{}, err
 		}
 		outcome := &answer.Outcomes[i]
@@ -97,39 +97,59 @@ func (s *Service) BatchCheck(ctx context.Context, q BatchQuery) (BatchAnswer, er
 			outcome.Err = item.Err
 			continue
 		}
-		*outcome = s.checkShared(ctx, v, walks, item.CheckItem)
-		if f := fault.Of(outcome.Err); f != nil && (f.Code == fault.DeadlineMustNotPass || f.Code == fault.CallerMustStay) {
-			return BatchAnswer{}, outcome.Err
-		}
+		*outcome = s.checkShared(ctx, v, shared, item.CheckItem)
 		answer.Cost.Reads += outcome.Answer.Cost.Reads
 		answer.Cost.Pairs += outcome.Answer.Cost.Pairs
 	}
 	return answer, nil
 }
 
+// rememberedMax bounds what the walks of a batch keep together, some hundred
+// megabytes at the worst: a thousand principals, each with a graph of its own,
+// must not keep a thousand of them.
+const rememberedMax = 2_000_000
+
+// sharedWalks are the walks of a batch, by principal.
+type sharedWalks struct {
+	byPrincipal map[string]*engine.Walk
+	remembered  int
+}
+
 // checkShared asks on the principal's walk. A walk that carries the work of
 // earlier items along can run out of a budget that this item alone would keep;
 // so an item that fails on a used walk is asked again on a new one.
-func (s *Service) checkShared(ctx context.Context, v *view, walks map[string]*engine.Walk, item CheckItem) BatchOutcome {
+func (s *Service) checkShared(ctx context.Context, v *view, shared *sharedWalks, item CheckItem) BatchOutcome {
 	if err := v.knows(item.Object, item.Name, item.Principal); err != nil {
 		return BatchOutcome{Err: err}
 	}
 	key := item.Principal.String()
-	walk, used := walks[key]
+	walk, used := shared.byPrincipal[key]
 	for {
 		if walk == nil {
 			walk = s.walk(v, item.Principal, false)
-			walks[key] = walk
 		}
+		before := walk.Remembers()
 		answer, err := walk.Check(ctx, item.Object, item.Name)
 		if !walk.Failed() {
+			shared.keep(key, walk, walk.Remembers()-before)
 			return BatchOutcome{answer, err}
 		}
-		delete(walks, key)
+		delete(shared.byPrincipal, key)
+		shared.remembered -= before
 		if !used {
 			return BatchOutcome{Err: err}
 		}
 		walk, used = nil, false
+	}
+}
+
+// keep keeps a walk for later items, and lets all of them go when they have
+// become too large: what is asked again is then read again.
+func (w *sharedWalks) keep(key string, walk *engine.Walk, more int) {
+	w.byPrincipal[key] = walk
+	if w.remembered += more; w.remembered > rememberedMax {
+		clear(w.byPrincipal)
+		w.remembered = 0
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/pemba-io/pemba/internal/admission"
 	"github.com/pemba-io/pemba/internal/engine"
 	"github.com/pemba-io/pemba/internal/fault"
 	"github.com/pemba-io/pemba/internal/rel"
@@ -20,6 +21,9 @@ type Config struct {
 	// TimeMax bounds how long one question may take, also where its caller sets
 	// no bound; 0 means TimeMaxDefault.
 	TimeMax time.Duration
+	// JudgingReadsMax bounds what judging one write may read; 0 means
+	// admission.ReadsMax.
+	JudgingReadsMax int
 }
 
 // TimeMaxDefault is far above what a question within its other budgets takes.
@@ -34,6 +38,7 @@ type Service struct {
 	db       *tupledb.DB
 	readsMax int
 	timeMax  time.Duration
+	judging  int                        // reads
 	compiled atomic.Pointer[[]compiled] // the schemas compiled last, the newest of them first
 }
 
@@ -52,12 +57,17 @@ func New(c Config) *Service {
 	if c.TimeMax == 0 {
 		c.TimeMax = TimeMaxDefault
 	}
-	return &Service{db: c.DB, readsMax: c.ReadsMax, timeMax: c.TimeMax}
+	if c.JudgingReadsMax == 0 {
+		c.JudgingReadsMax = admission.ReadsMax
+	}
+	return &Service{db: c.DB, readsMax: c.ReadsMax, timeMax: c.TimeMax, judging: c.JudgingReadsMax}
 }
 
-// budget is the time that a question has.
+// budget is the time that a question has. When it is over, the question was too
+// much for the server, which more patience of the caller's would not change.
 func (s *Service) budget(ctx context.Context) (context.Context, context.CancelFunc) {
-	return context.WithTimeout(ctx, s.timeMax)
+	return context.WithTimeoutCause(ctx, s.timeMax, fault.Newf(fault.WalkMustStayWithinBudget, "the question needs more than %v", s.timeMax).
+		Do("ask something narrower, or fewer things at once"))
 }
 
 // A Consistency says how fresh an answer must be. On one node every read is of
@@ -117,19 +127,7 @@ const readsBetweenLooks = 1024
 // boundByContext makes every long read of a snapshot notice that its caller has
 // gone or that its time is over.
 func boundByContext(ctx context.Context, snap *tupledb.Snapshot) {
-	snap.Bound(readsBetweenLooks, func(int) error { return contextFault(ctx) })
-}
-
-func contextFault(ctx context.Context) error {
-	switch ctx.Err() {
-	case nil:
-		return nil
-	case context.Canceled:
-		return fault.New(fault.CallerMustStay, "the caller went away").Because(ctx.Err())
-	default:
-		return fault.New(fault.DeadlineMustNotPass, "the request's time ran out before the answer was known").
-			Do("give the request more time").Because(ctx.Err())
-	}
+	snap.Bound(readsBetweenLooks, func(int) error { return fault.Ended(ctx) })
 }
 
 // withSchema finds what the schema in force at a snapshot means.

@@ -6,6 +6,7 @@ import (
 
 	"github.com/pemba-io/pemba/internal/admission"
 	"github.com/pemba-io/pemba/internal/engine"
+	"github.com/pemba-io/pemba/internal/fault"
 	"github.com/pemba-io/pemba/internal/rel"
 	"github.com/pemba-io/pemba/internal/tupledb"
 )
@@ -32,12 +33,12 @@ func (s *Service) Write(ctx context.Context, c WriteCommand) (WriteAnswer, error
 	}
 	var decision admission.Decision
 	at, err := store.Update(ctx, func(snap *tupledb.Snapshot) (tupledb.Commit, error) {
-		boundJudging(ctx, snap)
+		s.boundJudging(ctx, snap)
 		v, err := s.withSchema(c.Store, snap)
 		if err != nil {
 			return tupledb.Commit{}, err
 		}
-		decision, err = admission.Admit(ctx, v.schema, beforeWrite{snap}, c.Write, s.holds(v))
+		decision, err = admission.Admit(ctx, v.schema, beforeWrite{snap}, c.Write, s.holds(v), s.judging)
 		if err != nil {
 			return tupledb.Commit{}, err
 		}
@@ -51,12 +52,12 @@ func (s *Service) Write(ctx context.Context, c WriteCommand) (WriteAnswer, error
 
 // boundJudging ends a scan that judging a write has begun, when the caller has gone
 // or the judging has read more than it may: all other writers wait for it.
-func boundJudging(ctx context.Context, snap *tupledb.Snapshot) {
+func (s *Service) boundJudging(ctx context.Context, snap *tupledb.Snapshot) {
 	snap.Bound(readsBetweenLooks, func(reads int) error {
-		if reads > admission.ReadsMax {
-			return admission.OverBudget()
+		if reads > s.judging {
+			return admission.OverBudget(s.judging)
 		}
-		return contextFault(ctx)
+		return fault.Ended(ctx)
 	})
 }
 

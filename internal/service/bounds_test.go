@@ -1,0 +1,106 @@
+package service
+
+import (
+	"context"
+	"fmt"
+	"testing"
+
+	"github.com/pemba-io/pemba/internal/engine"
+	"github.com/pemba-io/pemba/internal/fault"
+	"github.com/pemba-io/pemba/internal/rel"
+	"github.com/pemba-io/pemba/internal/tupledb"
+)
+
+func openStore(t *testing.T, tuples int) (*tupledb.DB, *tupledb.Store) {
+	t.Helper()
+	db, err := tupledb.Open(tupledb.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := db.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	store, err := db.Store(rel.DefaultStore)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var c tupledb.Commit
+	for i := range tuples {
+		tuple, err := rel.ParseTuple(fmt.Sprintf("doc:d%d#viewer@user:u%d", i, i))
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.Put = append(c.Put, tuple)
+	}
+	if _, err := store.Update(context.Background(), func(*tupledb.Snapshot) (tupledb.Commit, error) { return c, nil }); err != nil {
+		t.Fatal(err)
+	}
+	return db, store
+}
+
+// A scan that yields nothing asks nobody whether to go on, unless it is bound:
+// all other writers would wait for it.
+func TestJudgingEndsAScanThatSelectsNothing(t *testing.T) {
+	db, store := openStore(t, 10_000)
+	s := New(Config{DB: db, JudgingReadsMax: 500})
+	snap, err := store.Newest()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer snap.Close()
+	s.boundJudging(context.Background(), snap)
+	var last error
+	for _, err := range snap.Tuples(rel.Filter{ObjectType: "doc", Relation: "editor"}, nil) {
+		last = err
+	}
+	if !fault.Is(last, fault.JudgingMustStayWithinBudget) || snap.Reads() > 500+readsBetweenLooks {
+		t.Errorf("after %d reads: %v", snap.Reads(), last)
+	}
+}
+
+// The caller's own deadline and the server's are told apart: more time helps in
+// one case alone.
+func TestAQuestionsTimeIsBoundedForCallersWithoutADeadline(t *testing.T) {
+	db, _ := openStore(t, 0)
+	s := New(Config{DB: db, TimeMax: 1})
+	query := CheckQuery{Store: rel.DefaultStore}
+	if _, err := s.WriteSchema(context.Background(), WriteSchemaCommand{
+		Store: rel.DefaultStore, Text: "definition user {}\ndefinition doc { relation viewer: user }",
+	}); err != nil {
+		t.Fatal(err)
+	}
+	object, err := rel.ParseObject("doc:d")
+	if err != nil {
+		t.Fatal(err)
+	}
+	principal, err := rel.ParsePrincipal("user:u")
+	if err != nil {
+		t.Fatal(err)
+	}
+	query.Item = CheckItem{object, "viewer", principal}
+	if answer, err := s.Check(context.Background(), query); !fault.Is(err, fault.WalkMustStayWithinBudget) || answer.Result != engine.Denied {
+		t.Errorf("%v, %v", answer.Result, err)
+	}
+	late, cancel := context.WithTimeout(context.Background(), 0)
+	defer cancel()
+	if _, err := New(Config{DB: db}).Check(late, query); !fault.Is(err, fault.DeadlineMustNotPass) {
+		t.Errorf("%v", err)
+	}
+}
+
+// The walks of a batch are let go when they keep too much.
+func TestABatchLetsLargeWalksGo(t *testing.T) {
+	shared := &sharedWalks{byPrincipal: make(map[string]*engine.Walk)}
+	walk := new(engine.Walk)
+	shared.keep("a", walk, rememberedMax-1)
+	shared.keep("b", walk, 1)
+	if len(shared.byPrincipal) != 2 {
+		t.Fatalf("%d walks are kept at the bound", len(shared.byPrincipal))
+	}
+	shared.keep("b", walk, 1)
+	if len(shared.byPrincipal) != 0 || shared.remembered != 0 {
+		t.Errorf("%d walks are kept above it, counted as %d", len(shared.byPrincipal), shared.remembered)
+	}
+}
