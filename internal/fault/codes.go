@@ -103,7 +103,6 @@ const (
 	JudgingMustStayWithinBudget
 	DeadlineMustNotPass
 	CallerMustStay
-	StoreMustBeEmpty
 	DataDirectoryMustBeFree
 	DataMustBeReadable
 	DiskMustTakeWrites
@@ -181,7 +180,6 @@ var codes = [...]codeInfo{
 	JudgingMustStayWithinBudget: {"JUDGING_MUST_STAY_WITHIN_BUDGET", ResourceExhausted},
 	DeadlineMustNotPass:         {"DEADLINE_MUST_NOT_PASS", DeadlineExceeded},
 	CallerMustStay:              {"CALLER_MUST_STAY", Canceled},
-	StoreMustBeEmpty:            {"STORE_MUST_BE_EMPTY", FailedPrecondition},
 	DataDirectoryMustBeFree:     {"DATA_DIRECTORY_MUST_BE_FREE", Unavailable},
 	DataMustBeReadable:          {"DATA_MUST_BE_READABLE", DataLoss},
 	DiskMustTakeWrites:          {"DISK_MUST_TAKE_WRITES", Unavailable},
