@@ -51,6 +51,9 @@ const (
 	NameMustBeValid
 	IDMustBeValid
 	SubjectMustBeConcrete
+	CaveatNameMustBeValid
+	ContextMustBeReadable
+	ExpirationMustBeATime
 	TupleMustBeReadable
 	FilterMustBeReadable
 	SnapshotMustBeReadable
@@ -76,6 +79,8 @@ const (
 	NameMustNotBeReserved
 	SubjectTypeMustExist
 	SubjectRelationMustExist
+	CaveatMustExist
+	CaveatMustBeValid
 	ArrowMustStartAtARelation
 	ArrowTargetMustExist
 	RolesMustStandTogether
@@ -83,6 +88,20 @@ const (
 	ClauseMustFit
 	SchemaMustBeStratified
 	SchemaMustStayWithinBounds
+	SchemaMustBeOneText
+	ImportMustBeReadable
+	PartialMustExist
+	IncludesMustNotCircle
+	TypeAnnotationMustFit
+
+	// What compiles, and is probably not meant.
+	NameShouldBeRead
+	NameShouldBeHoldable
+	PartialShouldBeUsed
+	CaveatShouldBeUsed
+	OperatorsShouldBeParenthesised
+	LinkShouldBeGuarded
+	LowerRoleShouldNotGrant
 
 	// Writing a schema.
 	SchemaVersionMustMatch
@@ -134,6 +153,9 @@ var codes = [...]codeInfo{
 	NameMustBeValid:            {"NAME_MUST_BE_VALID", InvalidArgument},
 	IDMustBeValid:              {"ID_MUST_BE_VALID", InvalidArgument},
 	SubjectMustBeConcrete:      {"SUBJECT_MUST_BE_CONCRETE", InvalidArgument},
+	CaveatNameMustBeValid:      {"CAVEAT_NAME_MUST_BE_VALID", InvalidArgument},
+	ContextMustBeReadable:      {"CONTEXT_MUST_BE_READABLE", InvalidArgument},
+	ExpirationMustBeATime:      {"EXPIRATION_MUST_BE_A_TIME", InvalidArgument},
 	TupleMustBeReadable:        {"TUPLE_MUST_BE_READABLE", InvalidArgument},
 	FilterMustBeReadable:       {"FILTER_MUST_BE_READABLE", InvalidArgument},
 	SnapshotMustBeReadable:     {"SNAPSHOT_MUST_BE_READABLE", InvalidArgument},
@@ -156,6 +178,8 @@ var codes = [...]codeInfo{
 	NameMustNotBeReserved:      {"NAME_MUST_NOT_BE_RESERVED", InvalidArgument},
 	SubjectTypeMustExist:       {"SUBJECT_TYPE_MUST_EXIST", InvalidArgument},
 	SubjectRelationMustExist:   {"SUBJECT_RELATION_MUST_EXIST", InvalidArgument},
+	CaveatMustExist:            {"CAVEAT_MUST_EXIST", InvalidArgument},
+	CaveatMustBeValid:          {"CAVEAT_MUST_BE_VALID", InvalidArgument},
 	ArrowMustStartAtARelation:  {"ARROW_MUST_START_AT_A_RELATION", InvalidArgument},
 	ArrowTargetMustExist:       {"ARROW_TARGET_MUST_EXIST", InvalidArgument},
 	RolesMustStandTogether:     {"ROLES_MUST_STAND_TOGETHER", InvalidArgument},
@@ -163,6 +187,19 @@ var codes = [...]codeInfo{
 	ClauseMustFit:              {"CLAUSE_MUST_FIT", InvalidArgument},
 	SchemaMustBeStratified:     {"SCHEMA_MUST_BE_STRATIFIED", InvalidArgument},
 	SchemaMustStayWithinBounds: {"SCHEMA_MUST_STAY_WITHIN_BOUNDS", InvalidArgument},
+	SchemaMustBeOneText:        {"SCHEMA_MUST_BE_ONE_TEXT", InvalidArgument},
+	ImportMustBeReadable:       {"IMPORT_MUST_BE_READABLE", InvalidArgument},
+	PartialMustExist:           {"PARTIAL_MUST_EXIST", InvalidArgument},
+	IncludesMustNotCircle:      {"INCLUDES_MUST_NOT_CIRCLE", InvalidArgument},
+	TypeAnnotationMustFit:      {"TYPE_ANNOTATION_MUST_FIT", InvalidArgument},
+
+	NameShouldBeRead:               {"NAME_SHOULD_BE_READ", InvalidArgument},
+	NameShouldBeHoldable:           {"NAME_SHOULD_BE_HOLDABLE", InvalidArgument},
+	PartialShouldBeUsed:            {"PARTIAL_SHOULD_BE_USED", InvalidArgument},
+	CaveatShouldBeUsed:             {"CAVEAT_SHOULD_BE_USED", InvalidArgument},
+	OperatorsShouldBeParenthesised: {"OPERATORS_SHOULD_BE_PARENTHESISED", InvalidArgument},
+	LinkShouldBeGuarded:            {"LINK_SHOULD_BE_GUARDED", InvalidArgument},
+	LowerRoleShouldNotGrant:        {"LOWER_ROLE_SHOULD_NOT_GRANT_HIGHER", InvalidArgument},
 
 	SchemaVersionMustMatch: {"SCHEMA_VERSION_MUST_MATCH", FailedPrecondition},
 	TuplesMustFitTheSchema: {"TUPLES_MUST_FIT_THE_SCHEMA", FailedPrecondition},

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"testing"
 
 	"github.com/pemba-io/pemba/internal/fault"
@@ -119,5 +120,12 @@ func TestWhyAContextEnded(t *testing.T) {
 	end(fault.New(fault.WalkMustStayWithinBudget, "x"))
 	if !fault.Is(fault.Ended(given), fault.WalkMustStayWithinBudget) {
 		t.Errorf("%v", fault.Ended(given))
+	}
+}
+
+func TestANumberAgreesWithItsNoun(t *testing.T) {
+	got := []string{fault.Counted(0, "subject"), fault.Counted(1, "subject"), fault.Counted(uint64(2), "subject")}
+	if want := []string{"0 subjects", "1 subject", "2 subjects"}; !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
 	}
 }

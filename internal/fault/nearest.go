@@ -1,6 +1,7 @@
 package fault
 
 import (
+	"fmt"
 	"strconv"
 	"strings"
 )
@@ -64,4 +65,12 @@ func List(words []string, max int) string {
 		return strings.Join(words, ", ")
 	}
 	return strings.Join(words[:max], ", ") + " and " + strconv.Itoa(len(words)-max) + " more"
+}
+
+// Counted is a number and its noun: "1 tuple", "2 tuples".
+func Counted[N int | uint64](n N, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
 }
