@@ -11,18 +11,21 @@ type accessCmd struct {
 	Object  string   `arg:"" help:"The object, as type:id."`
 	Subject string   `arg:"" help:"Who asks, as type:id or type:id#relation."`
 	With    []string `help:"What the subject presents beside itself, such as a share link. May be repeated." placeholder:"SUBJECT" sep:"none"`
-	Explain bool     `help:"Show the whole explanation, not only the path that decided."`
+	brought
+	Explain bool `help:"Show the whole explanation, not only the path that decided."`
 	freshness
 }
 
 func (accessCmd) Help() string {
-	return `Prints the effective role, which is the highest one over all paths, every permission, and the tuples that gave the role. Exit code 0, also for nobody's access: it is an answer.
+	return `Prints the effective role, which is the highest one over all paths, every permission, and the tuples that gave the role; then what hangs on a caveat that --context leaves open, and what is missing. Exit code 0, also for nobody's access: it is an answer.
 
 Examples:
 
     pemba access project:p1 user:ana
     pemba access project:p1 user:zoe --with link:l1
     pemba access project:p1 user:ana --explain
+    pemba access doc:d1 user:ana --context '{"now": 9}'
+    pemba access doc:d1 user:ana --contextual team:core#member@user:ana
     pemba access project:p1 user:ana -o json | jq -r .role`
 }
 
@@ -33,6 +36,10 @@ func (c *accessCmd) Run(a *app) error {
 		return err
 	}
 	who, err := principal(c.Subject, c.With)
+	if err != nil {
+		return err
+	}
+	context, contextual, err := c.brought.read(a)
 	if err != nil {
 		return err
 	}
@@ -51,6 +58,8 @@ func (c *accessCmd) Run(a *app) error {
 		Object:             object.String(),
 		Subject:            who.Subjects()[0].String(),
 		AdditionalSubjects: besideTexts(who),
+		Context:            context,
+		ContextualTuples:   contextual,
 		Explain:            c.Explain || !a.wantsJSON(),
 	})
 	if err != nil {
@@ -83,6 +92,12 @@ func (c *accessCmd) rows(answer *pembav1.EffectiveAccessResponse) []row {
 	}
 	if missing := missingLines(answer.GetMissing()); len(missing) > 0 {
 		rows = append(rows, row{"needs", missing})
+	}
+	if again := askAgain(answer.GetMissing()); again != "" {
+		rows = append(rows, row{"ask again", []string{"with " + again}})
+	}
+	if until := answer.GetValidUntil(); until != nil {
+		rows = append(rows, row{"valid until", []string{timeText(until.AsTime())}})
 	}
 	switch path := pathLines(answer.GetExplanation()); {
 	case c.Explain && answer.GetExplanation() != nil:

@@ -15,6 +15,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/pemba-io/pemba/internal/fault"
+	"github.com/pemba-io/pemba/internal/schema"
 )
 
 // What a command ends with. The help promises these.
@@ -101,25 +102,35 @@ func (f failure) exitCode() int {
 	}
 }
 
-// inFile says which file a schema came from that a server found wrong.
-func inFile(err error, name string) error { return &errorInFile{err, name} }
+// inSchema says which files a schema came from that a server found wrong.
+func inSchema(err error, from schema.Loaded) error { return &errorInSchema{err, from} }
 
-type errorInFile struct {
+type errorInSchema struct {
 	error
-	name string
+	from schema.Loaded
 }
 
-func (e *errorInFile) Unwrap() error { return e.error }
+func (e *errorInSchema) Unwrap() error { return e.error }
+
+// placeIn is a place of the server's text, "3:20", as one of the files.
+func placeIn(from schema.Loaded, place string) string {
+	var at fault.Fault
+	if n, err := fmt.Sscanf(place, "%d:%d", &at.Line, &at.Column); n != 2 || err != nil {
+		return place
+	}
+	at.File, at.Line, at.Column = from.Place(at.Line, at.Column)
+	return at.Place()
+}
 
 // failureOf is an error in the form in which it is printed.
 func failureOf(err error) failure {
-	var in *errorInFile
+	var in *errorInSchema
 	if errors.As(err, &in) {
 		f := failureOf(in.error)
 		for i, v := range f.Violations {
 			// The server knows the place in the text, and not the file.
 			if place, ok := strings.CutPrefix(v.Field, "schema:"); ok {
-				f.Violations[i].Message = in.name + ":" + place + ": " + strings.TrimPrefix(v.Message, place+": ")
+				f.Violations[i].Message = placeIn(in.from, place) + ": " + strings.TrimPrefix(v.Message, place+": ")
 			}
 		}
 		return f

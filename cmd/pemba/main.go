@@ -22,6 +22,7 @@ type commandLine struct {
 	Serve   serveCmd   `cmd:"" help:"Serve a data directory over gRPC."`
 	Check   checkCmd   `cmd:"" takes:"server,output" help:"Ask whether a subject holds a permission, and by which path."`
 	Access  accessCmd  `cmd:"" takes:"server,output" help:"Show the role and the permissions of a subject on an object."`
+	Expand  expandCmd  `cmd:"" takes:"server,output" help:"Show how the holders of a name on an object come about."`
 	Write   writeCmd   `cmd:"" takes:"server,output" help:"Add tuples, all of them or none."`
 	Delete  deleteCmd  `cmd:"" takes:"server,output" help:"Take tuples away, all of them or none."`
 	Read    readCmd    `cmd:"" takes:"server,output" help:"List or count the stored tuples that a filter selects."`
@@ -52,8 +53,8 @@ Everywhere, the object comes first, then the name, then the subject:
 const exitCodes = `
 Exit codes:
   0  done; the answer is yes
-  1  done; the answer is no: not granted, a test failed, a schema has errors,
-     a file is not formatted
+  1  done; the answer is no: not granted, a test failed, a schema has errors or
+     differs or would be refused, a file is not formatted
   2  the command line, a reference or a file cannot be understood
   3  no server answered, or this one cannot start; try again later
   4  refused: a rule was broken, or what was asked for is not there
@@ -118,7 +119,7 @@ func understoodByKong(args []string) []string {
 	}
 	for i := 0; i+1 < len(args) && args[i] != "--"; i++ {
 		next := args[i+1]
-		if (args[i] == "--timeout" || args[i] == "--limit") && len(next) > 1 && next[0] == '-' && next[1] >= '0' && next[1] <= '9' {
+		if slices.Contains([]string{"--timeout", "--limit", "--expires"}, args[i]) && len(next) > 1 && next[0] == '-' && next[1] >= '0' && next[1] <= '9' {
 			args = slices.Replace(args, i, i+2, args[i]+"="+next)
 		}
 	}

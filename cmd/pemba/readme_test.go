@@ -104,6 +104,7 @@ func (r *readme) pemba(line consoleLine) {
 		}
 	}
 	command := exec.Command("pemba", words...)
+	command.Dir = "../.." // where the reader of the README is
 	command.Env = append(os.Environ(), "PEMBA_SERVER="+r.address)
 	came, _ := command.CombinedOutput() // an exit code is an answer, too
 	r.compare(line, string(came))

@@ -1,7 +1,10 @@
 package main
 
 import (
+	"fmt"
 	"strings"
+	"unicode"
+	"unicode/utf16"
 
 	pembav1 "github.com/pemba-io/pemba/gen/pemba/v1"
 )
@@ -68,6 +71,20 @@ func treeLines(r *pembav1.Reason) []string {
 	return lines
 }
 
+// takenAway says of an exclusion whose first side alone is shown what the other
+// does. Where the whole is less certain than the first side, the other hangs on a
+// condition; where both hang on one, it may do so, too.
+func takenAway(r *pembav1.Reason) string {
+	switch {
+	case r.GetResult() != pembav1.Result_RESULT_CONDITIONAL:
+		return ", which nothing takes away, by"
+	case len(r.GetBecause()) == 1 && r.GetBecause()[0].GetResult() == pembav1.Result_RESULT_GRANTED:
+		return ", which a condition may take away, by"
+	default:
+		return ", which nothing takes away for certain, by"
+	}
+}
+
 func addTree(lines *[]string, r *pembav1.Reason, indent string) {
 	line := resultWord(r.GetResult()) + "  " + indent + stepText(r)
 	if role := r.GetRole(); role != "" {
@@ -106,7 +123,7 @@ func stepText(r *pembav1.Reason) string {
 		return title(r) + ", by all of"
 	case pembav1.Reason_STEP_MINUS:
 		if len(r.GetBecause()) < 2 {
-			return title(r) + ", which nothing takes away, by"
+			return title(r) + takenAway(r)
 		}
 		return title(r) + ", by the first less the second"
 	case pembav1.Reason_STEP_ROLE_BELOW:
@@ -136,12 +153,17 @@ func tupleOfReason(r *pembav1.Reason) string {
 
 // tupleText is a tuple of the API in the notation of tuples.
 func tupleText(t *pembav1.Tuple) string {
-	text := t.GetObject() + "#" + t.GetRelation() + "@" + t.GetSubject()
+	return t.GetObject() + "#" + t.GetRelation() + "@" + t.GetSubject() + attributesText(t)
+}
+
+// attributesText is what stands in a tuple's brackets.
+func attributesText(t *pembav1.Tuple) string {
+	text := ""
 	if c := t.GetCaveat(); c != nil {
 		text += "[" + c.GetName()
 		if given := c.GetContext(); len(given.GetFields()) > 0 {
 			if b, err := protoJSON(given); err == nil {
-				text += ":" + string(b)
+				text += ":" + harmless(b)
 			}
 		}
 		text += "]"
@@ -152,16 +174,18 @@ func tupleText(t *pembav1.Tuple) string {
 	return text
 }
 
-// missingLines say what a conditional answer hangs on.
-func missingLines(missing []*pembav1.Missing) []string {
-	var lines []string
-	for _, m := range missing {
-		what := "give " + strings.Join(m.GetParameters(), ", ")
-		if len(m.GetParameters()) == 0 {
-			what = m.GetProblem()
+// harmless is JSON with nothing in it that a terminal would obey. Ids cannot hold
+// such characters; the texts of a context can, and JSON lets them stand.
+func harmless(json []byte) string {
+	var b strings.Builder
+	for _, r := range string(json) {
+		if unicode.IsGraphic(r) {
+			b.WriteRune(r)
+			continue
 		}
-		key := m.GetTuple()
-		lines = append(lines, m.GetCaveat()+" of "+key.GetObject()+"#"+key.GetRelation()+"@"+key.GetSubject()+": "+what)
+		for _, unit := range utf16.AppendRune(nil, r) {
+			fmt.Fprintf(&b, `\u%04x`, unit)
+		}
 	}
-	return lines
+	return b.String()
 }

@@ -6,10 +6,12 @@ import (
 	"testing"
 	"time"
 
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/structpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	pembav1 "github.com/pemba-io/pemba/gen/pemba/v1"
+	"github.com/pemba-io/pemba/internal/rel"
 )
 
 // explained makes a reason about doc:1#name.
@@ -132,5 +134,21 @@ func TestDifferencesBetweenSchemas(t *testing.T) {
 	}
 	if !slices.Equal(got, want) {
 		t.Error(strings.Join(got, "\n"))
+	}
+}
+
+// The texts of a context can hold what a terminal would obey, and are still read back.
+func TestContextsAreHarmlessToATerminal(t *testing.T) {
+	given, err := structpb.NewStruct(map[string]any{"x": "\u009b31m \u202e \U000e0041 ü\U0001f600"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := tupleText(&pembav1.Tuple{Object: "doc:1", Relation: "viewer", Subject: "user:ana", Caveat: &pembav1.Caveat{Name: "c", Context: given}})
+	if want := `doc:1#viewer@user:ana[c:{"x":"\u009b31m \u202e \udb40\udc41 ü😀"}]`; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+	read, err := rel.ParseTuple(got)
+	if err != nil || !proto.Equal(tupleMessage(read).GetCaveat().GetContext(), given) {
+		t.Errorf("it reads back as %v, %v", read, err)
 	}
 }

@@ -1,17 +1,22 @@
 package main
 
 import (
+	"io"
+	"os"
 	"strings"
 
 	pembav1 "github.com/pemba-io/pemba/gen/pemba/v1"
 	"github.com/pemba-io/pemba/internal/fault"
+	"github.com/pemba-io/pemba/internal/schema"
 )
 
 type schemaCmd struct {
-	Read   schemaReadCmd   `cmd:"" takes:"server,output" help:"Print the schema that is in force."`
-	Write  schemaWriteCmd  `cmd:"" takes:"server,output" help:"Put a schema in force."`
-	Check  schemaCheckCmd  `cmd:"" takes:"output" help:"Look for errors in schema files, without a server."`
-	Format schemaFormatCmd `cmd:"" help:"Lay schema files out in the one way, without a server."`
+	Read    schemaReadCmd    `cmd:"" takes:"server,output" help:"Print the schema that is in force."`
+	Write   schemaWriteCmd   `cmd:"" takes:"server,output" help:"Put a schema in force."`
+	Diff    schemaDiffCmd    `cmd:"" takes:"server,output" help:"Show by what a schema differs from the one in force."`
+	Check   schemaCheckCmd   `cmd:"" takes:"output" help:"Look for errors in schema files, without a server."`
+	Compile schemaCompileCmd `cmd:"" help:"Join a schema file with what it imports, without a server."`
+	Format  schemaFormatCmd  `cmd:"" help:"Lay schema files out in the one way, without a server."`
 }
 
 type schemaReadCmd struct {
@@ -57,22 +62,29 @@ func (c *schemaReadCmd) Run(a *app) error {
 type schemaWriteCmd struct {
 	File          string  `arg:"" help:"The file with the schema; - for the standard input."`
 	ExpectVersion *uint64 `help:"Refuse where another version than this one is in force; 0 where any is." placeholder:"N"`
+	DryRun        bool    `help:"Show what would change and what would refuse it, and write nothing. Exit code 1 where it would be refused."`
 }
 
 func (schemaWriteCmd) Help() string {
-	return `Replaces the store's schema. It is refused where it has errors, and where stored tuples would no longer fit it.
+	return `Replaces the store's schema. It is refused where it has errors, and where stored tuples would no longer fit it. A file that imports others is joined with them first.
 
 Examples:
 
     pemba schema write drive.zed
-    pemba schema write drive.zed --expect-version 3`
+    pemba schema write drive.zed --expect-version 3
+    pemba schema write drive.zed --dry-run`
 }
 
 // Run puts a schema in force.
 func (c *schemaWriteCmd) Run(a *app) error {
-	text, name, err := a.file(c.File)
+	loaded, err := a.loadSchema(c.File)
 	if err != nil {
 		return err
+	}
+	if loaded.Joined() { // the server knows the joined text alone, and would name its lines
+		if _, faults := loaded.Compile(); len(faults) > 0 {
+			return fault.Join(faults)
+		}
 	}
 	client, err := a.connect()
 	if err != nil {
@@ -80,17 +92,20 @@ func (c *schemaWriteCmd) Run(a *app) error {
 	}
 	defer client.close()
 	answer, err := ask(client, client.schemas().WriteSchema, &pembav1.WriteSchemaRequest{
-		Store: client.store, Schema: string(text), ExpectedVersion: c.ExpectVersion,
+		Store: client.store, Schema: loaded.Text, ExpectedVersion: c.ExpectVersion, DryRun: c.DryRun,
 	})
 	if err != nil {
-		return inFile(err, name)
+		return inSchema(err, loaded)
 	}
-	a.wrote = true
+	a.wrote = !c.DryRun
 	if a.wantsJSON() {
-		return a.message(answer)
+		return jsonJudged(a, answer)
 	}
 	for _, w := range answer.GetWarnings() {
-		_, _ = a.out.WriteString(block(warningSentence(w, name), w.GetRule(), w.GetHelp()))
+		_, _ = a.out.WriteString(block(warningSentence(w, loaded), w.GetRule(), w.GetHelp()))
+	}
+	if c.DryRun {
+		return a.judged(answer)
 	}
 	for _, line := range differenceLines(answer.GetChanges()) {
 		a.line("%s", line)
@@ -100,9 +115,24 @@ func (c *schemaWriteCmd) Run(a *app) error {
 	return nil
 }
 
-func warningSentence(d *pembav1.Diagnostic, name string) string {
-	at := fault.Fault{File: name, Line: int(d.GetLine()), Column: int(d.GetColumn())}
+func warningSentence(d *pembav1.Diagnostic, in schema.Loaded) string {
+	var at fault.Fault
+	at.File, at.Line, at.Column = in.Place(int(d.GetLine()), int(d.GetColumn()))
 	return at.Place() + ": warning: " + d.GetMessage()
+}
+
+// loadSchema reads a schema file, or the standard input, with what it imports.
+func (a *app) loadSchema(path string) (schema.Loaded, error) {
+	name := path
+	if path == standardInput {
+		name = "standard input"
+	}
+	return schema.Load(name, func(file string) ([]byte, error) {
+		if path == standardInput && file == name {
+			return io.ReadAll(a.in)
+		}
+		return os.ReadFile(file)
+	})
 }
 
 // differenceLines are the differences between two schemas. What belongs to a

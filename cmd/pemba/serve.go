@@ -308,7 +308,7 @@ func (s start) text() string {
 	if s.version == 0 {
 		return "empty"
 	}
-	text := fmt.Sprintf("schema version %d, %s", s.version, counted(s.tuples, "tuple"))
+	text := fmt.Sprintf("schema version %d, %s", s.version, fault.Counted(s.tuples, "tuple"))
 	if s.more {
 		text = fmt.Sprintf("schema version %d, more than %d tuples", s.version, s.tuples)
 	}

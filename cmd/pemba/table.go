@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -33,13 +32,16 @@ func (a *app) row(r row) {
 }
 
 // broken parts a list after its commas into lines of a width.
-func broken(list string, width int) []string {
+func broken(list string, width int) []string { return brokenAt(list, ", ", width) }
+
+// brokenAt parts a text after a separator into lines of a width.
+func brokenAt(list, separator string, width int) []string {
 	if utf8.RuneCountInString(list) <= width {
 		return []string{list}
 	}
 	var lines []string
 	line := ""
-	for i, word := range strings.SplitAfter(list, ", ") {
+	for i, word := range strings.SplitAfter(list, separator) {
 		if i > 0 && utf8.RuneCountInString(line+strings.TrimSpace(word)) > width {
 			lines = append(lines, strings.TrimSpace(line))
 			line = ""
@@ -54,14 +56,6 @@ func orNone(s string) string {
 		return "none"
 	}
 	return s
-}
-
-// counted is a number and its noun: "1 tuple", "2 tuples".
-func counted[N int | uint64](n N, noun string) string {
-	if n == 1 {
-		return fmt.Sprintf("1 %s", noun)
-	}
-	return fmt.Sprintf("%d %ss", n, noun)
 }
 
 func timeText(t time.Time) string { return t.UTC().Format(time.RFC3339Nano) }

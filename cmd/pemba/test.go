@@ -12,17 +12,21 @@ import (
 )
 
 type testCmd struct {
-	Files  []string `arg:"" name:"file" help:"Test files, in YAML."`
-	Schema *string  `help:"Use this schema in place of those of the files." placeholder:"FILE"`
+	Files    []string `arg:"" name:"file" help:"Test files, in YAML."`
+	Schema   *string  `help:"Use this schema in place of those of the files." placeholder:"FILE"`
+	Coverage bool     `help:"Also print which relations, permissions and roles no case touched."`
 }
 
 func (testCmd) Help() string {
 	return `Each file is a world of its own: its schema and its relationships are loaded into memory, then its cases are judged. Prints a line for each failing case, with what was expected, what came, and the path that gave it. The last line is "N passed, N failed". Exit code 1 where a case failed, 2 where a file cannot be read or understood; the others are run all the same.
 
+With --coverage the names that no case touched are printed before the last line, by schema. A case touches the name that it asks for and the role that it says, the names on the path of its answer, the relations of the tuples that it writes, and, where the answer is no, what the subject does hold on that object. What was there and made no difference that a case shows is not touched. Files with the same schema file are taken together. It changes no exit code.
+
 Examples:
 
     pemba test examples/exayard/tests/*.yaml
     pemba test --schema new.zed drive_test.yaml
+    pemba test --coverage examples/blue/tests/*.yaml
     pemba test -o json drive_test.yaml | jq .failures`
 }
 
@@ -31,6 +35,23 @@ type testReport struct {
 	Passed   int           `json:"passed"`
 	Failed   int           `json:"failed"`
 	Failures []testFailure `json:"failures"`
+
+	Coverage *testCoverage `json:"coverage,omitempty"`
+}
+
+// A testCoverage says how many names there are, how many of them a case touched,
+// and which ones none did.
+type testCoverage struct {
+	Names     int             `json:"names"`
+	Touched   int             `json:"touched"`
+	Untouched []testUntouched `json:"untouched"`
+}
+
+// A testUntouched is a name that no case touched.
+type testUntouched struct {
+	Schema string `json:"schema"`
+	Name   string `json:"name"`
+	Kind   string `json:"kind"`
 }
 
 // A testFailure is a case that failed, or a file that could not be run.
@@ -50,22 +71,26 @@ func (c *testCmd) Run(a *app) error {
 	defer stop()
 	var schema *scenario.Schema
 	if c.Schema != nil {
-		text, name, err := a.file(*c.Schema)
+		loaded, err := a.loadSchema(*c.Schema)
 		if err != nil {
 			return err
 		}
-		schema = &scenario.Schema{Text: string(text), Path: name}
+		schema = &scenario.Schema{Text: loaded.Text, Path: *c.Schema, Loaded: &loaded}
 	}
 	report := testReport{Failures: []testFailure{}}
+	var coverage *scenario.Coverage
+	if c.Coverage {
+		coverage = new(scenario.Coverage)
+	}
 	var unreadable []*fault.Fault
 	for _, path := range c.Files {
 		if ctx.Err() != nil {
 			return fault.New(fault.CallerMustStay, "the run was interrupted")
 		}
-		one := a.runFile(ctx, path, schema)
+		one, understood := a.runFile(ctx, path, schema, coverage)
 		report.add(one)
-		if fault.Is(one.Err, fault.FileMustBeReadable) {
-			unreadable = append(unreadable, fault.Of(one.Err))
+		if f := fault.Of(one.Err); !understood && f != nil {
+			unreadable = append(unreadable, f)
 		}
 		if !a.wantsJSON() {
 			for _, line := range one.Failures() {
@@ -76,12 +101,9 @@ func (c *testCmd) Run(a *app) error {
 			}
 		}
 	}
-	if a.wantsJSON() {
-		if err := a.value(report); err != nil {
-			return err
-		}
-	} else {
-		a.line("%d passed, %d failed", report.Passed, report.Failed)
+	report.cover(coverage)
+	if err := a.testReport(report); err != nil {
+		return err
 	}
 	if len(unreadable) > 0 {
 		return fault.Join(unreadable)
@@ -92,26 +114,46 @@ func (c *testCmd) Run(a *app) error {
 	return nil
 }
 
+// testReport prints what remains to be said when all files were run.
+func (a *app) testReport(report testReport) error {
+	if a.wantsJSON() {
+		return a.value(report)
+	}
+	if c := report.Coverage; c != nil {
+		for _, u := range c.Untouched {
+			a.line("%s: no case touches the %s %s", u.Schema, u.Kind, u.Name)
+		}
+		a.line("%d of %d names touched", c.Touched, c.Names)
+	}
+	a.line("%d passed, %d failed", report.Passed, report.Failed)
+	return nil
+}
+
 // runFile runs one file in a service of its own, in memory. A file that cannot
-// be read is a failure like a case that fails, so that the others are run.
-func (a *app) runFile(ctx context.Context, path string, schema *scenario.Schema) scenario.Report {
+// be read is a failure like a case that fails, so that the others are run; one that
+// is not understood is told from one whose schema or tuples break a rule.
+func (a *app) runFile(ctx context.Context, path string, schema *scenario.Schema, coverage *scenario.Coverage) (report scenario.Report, understood bool) {
 	text, name, err := a.file(path)
 	if err != nil {
-		return scenario.Report{Path: name, Err: err}
+		return scenario.Report{Path: name, Err: err}, false
 	}
 	file, err := scenario.Read(name, text)
 	if err != nil {
-		return scenario.Report{Path: name, Err: err}
+		return scenario.Report{Path: name, Err: err}, false
 	}
 	if schema != nil {
-		file.UseSchema(schema.Path, schema.Text)
+		file.UseSchema(*schema)
 	}
 	var driver embedded.Driver
-	report := scenario.Run(ctx, file, &driver)
+	if coverage != nil {
+		report = coverage.Run(ctx, file, &driver)
+	} else {
+		report = scenario.Run(ctx, file, &driver)
+	}
 	if err := driver.Close(); err != nil && report.Err == nil {
 		report.Err = err
 	}
-	return report
+	return report, !fault.Is(report.Err, fault.FileMustBeReadable)
 }
 
 func (r *testReport) add(one scenario.Report) {
@@ -131,6 +173,20 @@ func (r *testReport) add(one scenario.Report) {
 	for _, c := range one.Results {
 		if !c.Passed {
 			r.Failures = append(r.Failures, testFailure{c.Path, c.Line, c.Case, c.Expected, c.Came, c.Because})
+		}
+	}
+}
+
+// cover takes over what was touched; nil where nobody asked.
+func (r *testReport) cover(coverage *scenario.Coverage) {
+	if coverage == nil {
+		return
+	}
+	r.Coverage = &testCoverage{Untouched: []testUntouched{}}
+	r.Coverage.Touched, r.Coverage.Names = coverage.Counts()
+	for _, schema := range coverage.Untouched() {
+		for _, n := range schema.Names {
+			r.Coverage.Untouched = append(r.Coverage.Untouched, testUntouched{schema.Schema, n.String(), n.Kind})
 		}
 	}
 }

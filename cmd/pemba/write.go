@@ -3,6 +3,9 @@ package main
 import (
 	"slices"
 	"strings"
+	"time"
+
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	pembav1 "github.com/pemba-io/pemba/gen/pemba/v1"
 	"github.com/pemba-io/pemba/internal/fault"
@@ -10,14 +13,17 @@ import (
 )
 
 type writeCmd struct {
-	Tuples []string `arg:"" name:"tuple" help:"Tuples, as object#relation@subject; - reads them from the standard input, a line each."`
-	Create bool     `help:"Refuse the write where one of the tuples is there already."`
-	Delete []string `help:"Take this tuple away in the same write. May be repeated." placeholder:"TUPLE" sep:"none"`
+	Tuples  []string `arg:"" name:"tuple" help:"Tuples, as object#relation@subject; - reads them from the standard input, a line each."`
+	Create  bool     `help:"Refuse the write where one of the tuples is there already."`
+	Delete  []string `help:"Take this tuple away in the same write. May be repeated." placeholder:"TUPLE" sep:"none"`
+	Expires *string  `help:"When the tuples stop counting: a time like 2027-01-01T00:00:00Z, or how long from now, like 30d or 12h." placeholder:"TIME"`
 	conditions
 }
 
 func (writeCmd) Help() string {
-	return `All tuples are written in one step, or none is. A tuple that is there already stays as it is. Prints the net change and the snapshot that has it. One write takes at most 1000 tuples.
+	return `All tuples are written in one step, or none is. A tuple that is there already gets the caveat and the expiration that are given here, none where none are. Prints the net change and the snapshot that has it. One write takes at most 1000 tuples.
+
+After a tuple stand, in brackets, its caveat, with or without values, and its expiration; the schema says which of them the relation allows.
 
 Examples:
 
@@ -26,17 +32,24 @@ Examples:
     pemba write --create project:p1#editor@user:zoe
     pemba write project:p1#editor@user:joe --delete project:p1#viewer@user:joe
     pemba write project:p1#viewer@user:zoe --unless project:p1#editor@user:zoe
+    pemba write project:p1#viewer@user:zoe --expires 30d
+    pemba write 'doc:d1#viewer@user:zoe[office_hours]'
+    pemba write 'doc:d1#viewer@user:zoe[office_hours:{"opens":9}]'
+    pemba write 'doc:d1#viewer@user:zoe[expiration:2027-01-01T00:00:00Z]'
     pemba read | split -l 1000 --filter='pemba write - --server other:7878'`
 }
 
 // Run writes tuples. What is taken away goes first, so that a role can be
 // replaced where a subject may have one only.
 func (c *writeCmd) Run(a *app) error {
-	gone, err := a.tuples(c.Delete)
+	gone, err := a.keys(c.Delete)
 	if err != nil {
 		return err
 	}
-	put, err := a.tuples(c.Tuples)
+	put, err := a.tuples(c.Tuples, rel.ParseTuple)
+	if err == nil && c.Expires != nil {
+		err = expire(put, *c.Expires)
+	}
 	if err != nil {
 		return err
 	}
@@ -51,13 +64,30 @@ func (c *writeCmd) Run(a *app) error {
 	return a.write(updates, c.conditions)
 }
 
+// expire gives tuples an expiration. One that has its own is refused: which of the
+// two was meant is not to be guessed.
+func expire(tuples []rel.Tuple, text string) error {
+	at, err := expiryOf(text, time.Now())
+	if err != nil {
+		return err
+	}
+	for i, t := range tuples {
+		if !t.Expires.Never() {
+			return fault.Newf(fault.FieldMustNotBeSet, "%s has an expiration, and --expires gives it another", t).
+				Do("leave one of them out")
+		}
+		tuples[i].Expires = at
+	}
+	return nil
+}
+
 type deleteCmd struct {
 	Tuples []string `arg:"" name:"tuple" help:"Tuples, as object#relation@subject; - reads them from the standard input, a line each."`
 	conditions
 }
 
 func (deleteCmd) Help() string {
-	return `All tuples are taken away in one step, or none is. One that is not there is no error and changes nothing. Prints the net change and the snapshot that has it. One write takes at most 1000 tuples.
+	return `All tuples are taken away in one step, or none is. One that is not there is no error and changes nothing. Object, relation and subject identify a tuple; what read prints after them in brackets, the standard input may have, too. Prints the net change and the snapshot that has it. One write takes at most 1000 tuples.
 
 Examples:
 
@@ -68,7 +98,7 @@ Examples:
 
 // Run takes tuples away.
 func (c *deleteCmd) Run(a *app) error {
-	gone, err := a.tuples(c.Tuples)
+	gone, err := a.keys(c.Tuples)
 	if err != nil {
 		return err
 	}
@@ -85,7 +115,14 @@ func deletions(tuples []rel.Tuple) []*pembav1.Update {
 }
 
 func tupleMessage(t rel.Tuple) *pembav1.Tuple {
-	return &pembav1.Tuple{Object: t.Object.String(), Relation: string(t.Relation), Subject: t.Subject.String()}
+	m := &pembav1.Tuple{Object: t.Object.String(), Relation: string(t.Relation), Subject: t.Subject.String()}
+	if !t.Caveat.IsZero() {
+		m.Caveat = &pembav1.Caveat{Name: string(t.Caveat.Name), Context: contextMessage(t.Caveat.Context)}
+	}
+	if !t.Expires.Never() {
+		m.ExpiresAt = timestamppb.New(t.Expires.Time())
+	}
+	return m
 }
 
 // conditions are the flags of a write that say what must be so before it.
@@ -154,7 +191,7 @@ func (a *app) changes(answer *pembav1.WriteResponse) {
 	total := answer.GetCreatedCount() + answer.GetTouchedCount() + answer.GetDeletedCount()
 	switch shown := uint64(len(answer.GetChanges())); {
 	case answer.GetChangesCut() && total > shown:
-		a.line("%-8s  %s more", "and", counted(total-shown, "change"))
+		a.line("%-8s  %s more", "and", fault.Counted(total-shown, "change"))
 	case shown == 0:
 		a.line("nothing changed")
 	}
@@ -174,13 +211,24 @@ func changeWord(o pembav1.TupleChange_Operation) string {
 	}
 }
 
-// tuples reads the tuples of a command line. All that cannot be read are faults.
-func (a *app) tuples(texts []string) ([]rel.Tuple, error) {
+// keys reads the tuples of a command line that are named alone. A caveat after one
+// would look like a condition for taking it away.
+func (a *app) keys(texts []string) ([]rel.Tuple, error) {
+	return a.tuples(texts, func(text string) (rel.Tuple, error) {
+		k, err := rel.ParseKey(text)
+		return rel.Tuple{Key: k}, err
+	})
+}
+
+// tuples reads the tuples of a command line, those that stand there as parse says,
+// and those of the standard input as read prints them. All that cannot be read
+// are faults.
+func (a *app) tuples(texts []string, parse func(string) (rel.Tuple, error)) ([]rel.Tuple, error) {
 	var tuples []rel.Tuple
 	var faults []*fault.Fault
 	for i, text := range texts {
 		if text != standardInput {
-			t, err := rel.ParseTuple(text)
+			t, err := parse(text)
 			if f := fault.Of(err); f != nil {
 				faults = append(faults, f)
 			}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"iter"
 	"slices"
+	"time"
 
 	"github.com/pemba-io/pemba/internal/fault"
 	"github.com/pemba-io/pemba/internal/rel"
@@ -22,11 +23,13 @@ const (
 
 // A Reader shows the state before the write. A snapshot of internal/tupledb is one.
 type Reader interface {
-	Has(t rel.Tuple) (bool, error)
+	Find(k rel.Key) (t rel.Tuple, found bool, err error)
 	// Tuples are the tuples that a filter selects, in the store's order.
 	Tuples(f rel.Filter) iter.Seq2[rel.Tuple, error]
-	// Objects are the objects of a type on which the subject has the relation.
-	Objects(s rel.Subject, typ rel.ObjectType, relation rel.Name) iter.Seq2[rel.Object, error]
+	// Objects are the tuples of a subject in a relation of the objects of a type.
+	Objects(s rel.Subject, typ rel.ObjectType, relation rel.Name) iter.Seq2[rel.Tuple, error]
+	// Time is when it is evaluated: what had expired by then is not shown.
+	Time() time.Time
 	Reads() int
 }
 
@@ -36,25 +39,28 @@ type Write struct {
 	Preconditions []rel.Precondition
 }
 
-// Holds answers a precondition: whether the principal holds the name on the
-// object before the write, for certain.
-type Holds func(ctx context.Context, object rel.Object, name rel.Name, principal rel.Principal) (bool, error)
+// Holds answers a precondition of that kind: whether the principal holds the name
+// on the object before the write, for certain.
+type Holds func(ctx context.Context, p rel.Precondition) (bool, error)
 
 // A Decision is what an admitted write does in the end: no tuple stands in it
-// twice, Put were not there before and Delete were. The zero Decision changes nothing.
+// twice, Put were not there before, Touch were there with other attributes, and
+// Delete were there as they stand here. The zero Decision changes nothing.
 type Decision struct {
-	Put, Delete []rel.Tuple
+	Put, Touch, Delete []rel.Tuple
 }
 
 // Changes are the decision's tuples in the order of tuples.
 func (d Decision) Changes() []rel.Change {
-	changes := make([]rel.Change, 0, len(d.Put)+len(d.Delete))
-	for _, t := range d.Put {
-		changes = append(changes, rel.Change{Op: rel.Create, Tuple: t})
+	changes := make([]rel.Change, 0, len(d.Put)+len(d.Touch)+len(d.Delete))
+	add := func(op rel.Op, tuples []rel.Tuple) {
+		for _, t := range tuples {
+			changes = append(changes, rel.Change{Op: op, Tuple: t})
+		}
 	}
-	for _, t := range d.Delete {
-		changes = append(changes, rel.Change{Op: rel.Delete, Tuple: t})
-	}
+	add(rel.Create, d.Put)
+	add(rel.Touch, d.Touch)
+	add(rel.Delete, d.Delete)
 	slices.SortFunc(changes, func(a, b rel.Change) int { return a.Tuple.Compare(b.Tuple) })
 	return changes
 }
@@ -141,14 +147,56 @@ func field(i int, u rel.Update) string {
 // too, since deleting a misspelt tuple would change nothing and look like success.
 func (j *judge) fitTheSchema(write Write) {
 	for i, u := range write.Updates {
-		if f := notInSchema(j.schema, u.Tuple); f != nil {
+		fits := NotInSchema
+		if u.Op == rel.Delete { // names a tuple, whatever it carries
+			fits = keyNotInSchema
+		}
+		if f := fits(j.schema, u.Tuple); f != nil {
 			j.breach(f.In(field(i, u)))
 		}
 	}
 }
 
-// notInSchema says why a tuple does not fit the schema; nil where it does.
-func notInSchema(s *schema.Schema, t rel.Tuple) *fault.Fault {
+// NotInSchema says why a tuple does not fit the schema; nil where it does: its type,
+// its relation, its subject, and the caveat and the expiration that it carries.
+func NotInSchema(s *schema.Schema, t rel.Tuple) *fault.Fault {
+	if f := keyNotInSchema(s, t); f != nil {
+		return f
+	}
+	r := s.Definition(t.Object.Type()).Relation(t.Relation)
+	if r.AllowsTuple(t) {
+		return caveatDoesNotFit(s, t)
+	}
+	var forms []string
+	subject := schema.FormOf(t).Subject()
+	for _, f := range r.Forms {
+		switch {
+		case f.Subject() != subject:
+		case f.Always():
+			forms = append(forms, f.String()+" without a caveat or an expiration")
+		default:
+			forms = append(forms, f.String())
+		}
+	}
+	return fault.Newf(fault.NotInSchema, "%s: relation %q of type %q does not allow %s", t, r.Name, r.Type, schema.FormOf(t)).
+		Do("of this subject it allows only %s", fault.List(forms, 8)).With("tuple", t.String())
+}
+
+// caveatDoesNotFit says why the values that a tuple brings do not fit its caveat.
+func caveatDoesNotFit(s *schema.Schema, t rel.Tuple) *fault.Fault {
+	if t.Caveat.IsZero() {
+		return nil
+	}
+	err := s.Caveat(t.Caveat.Name).Condition.CheckContext(t.Caveat.Context)
+	if err == nil {
+		return nil
+	}
+	f := fault.Of(err)
+	return fault.Newf(fault.NotInSchema, "%s: %s", t, f.Summary).Do("%s", f.Remedy).With("tuple", t.String())
+}
+
+// keyNotInSchema says why nothing with a tuple's key can be stored; nil where it can.
+func keyNotInSchema(s *schema.Schema, t rel.Tuple) *fault.Fault {
 	refuse := func(because error) *fault.Fault {
 		f := fault.Of(because)
 		return fault.Newf(fault.NotInSchema, "%s: %s", t, f.Summary).Do("%s", f.Remedy).With("tuple", t.String())
@@ -179,19 +227,19 @@ func notInSchema(s *schema.Schema, t rel.Tuple) *fault.Fault {
 // apply applies the updates in their order; from here on the state is the one after.
 func (j *judge) apply(write Write) {
 	for i, u := range write.Updates {
-		there, err := j.state.has(u.Tuple)
+		c, err := j.state.meet(u.Tuple.Key)
 		if j.fail(err) {
 			return
 		}
 		switch {
-		case u.Op == rel.Create && there:
-			j.breach(fault.Newf(fault.AlreadyExistsCreate, "%s exists already", u.Tuple).
+		case u.Op == rel.Create && j.state.counts(c.is):
+			j.breach(fault.Newf(fault.AlreadyExistsCreate, "%s exists already", c.is.tuple).
 				Do("use touch where it does not matter whether the tuple is there").
 				In(field(i, u)).With("tuple", u.Tuple.String()))
-		case u.Op == rel.Delete && there:
-			j.state.set(u.Tuple, false)
-		case u.Op != rel.Delete && !there:
-			j.state.set(u.Tuple, true)
+		case u.Op == rel.Delete:
+			c.is = presence{}
+		default:
+			c.is = presence{u.Tuple, true}
 		}
 	}
 }
@@ -201,7 +249,7 @@ func (j *judge) preconditions(write Write) {
 	for i, p := range write.Preconditions {
 		at := fmt.Sprintf("preconditions[%d]", i)
 		if p.Kind == rel.Holds {
-			held, err := j.holds(j.ctx, p.Object, p.Name, p.Principal)
+			held, err := j.holds(j.ctx, p)
 			if j.malformed(at, err) {
 				continue
 			}

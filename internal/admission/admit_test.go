@@ -41,6 +41,36 @@ item:i#workspace@workspace:w
 item:i#insider@user:bob
 item:i#assignee@user:bob`
 
+// A refusal says which forms there are for the subject, and what each of them carries.
+func TestARefusalListsTheFormsOfItsSubject(t *testing.T) {
+	s, faults := schema.Compile(`
+use expiration
+caveat open(now int) { now > 8 }
+definition user {}
+definition doc {
+  relation plain: user | user:* with open
+  relation either: user | user with open
+  relation timed: user with expiration
+}`)
+	if len(faults) > 0 {
+		t.Fatal(faults[0])
+	}
+	for _, c := range []struct{ tuple, allowed string }{
+		{"doc:d#plain@user:ana[open]", "user without a caveat or an expiration"},
+		{"doc:d#either@user:ana[open][expiration:2999-01-01T00:00:00Z]", "user without a caveat or an expiration, user with open"},
+		{"doc:d#timed@user:ana", "user with expiration"},
+	} {
+		tuple, err := rel.ParseTuple(c.tuple)
+		if err != nil {
+			t.Fatal(err)
+		}
+		f := admission.NotInSchema(s, tuple)
+		if f == nil || !strings.HasSuffix(f.Sentence(), "; of this subject it allows only "+c.allowed) {
+			t.Errorf("%s: %v", c.tuple, f)
+		}
+	}
+}
+
 func TestReasonsOfRefusal(t *testing.T) {
 	for _, c := range []struct {
 		name    string
@@ -210,7 +240,7 @@ func TestDataIsJudgedByANewSchema(t *testing.T) {
 				text = strings.ReplaceAll(office, "insider", "outsider")
 			}
 			extra := "\nitem:i#insider@user:zoe"
-			err := admission.FitData(context.Background(), compile(t, text), reader(t, base+extra))
+			err := fitData(t, compile(t, text), reader(t, base+extra))
 			if c.code == 0 {
 				if err != nil {
 					t.Fatal(err)
@@ -231,10 +261,10 @@ func TestDataIsJudgedByANewSchema(t *testing.T) {
 	t.Run("one role, and one over many objects", func(t *testing.T) {
 		loose := strings.ReplaceAll(strings.ReplaceAll(office, "roles one per subject", "roles"), " one per subject with workspace", "")
 		stored := base + "\nworkspace:w#guest@user:bob\ncustom_role:c#holder@user:bob\nitem:i#assignee@user:x"
-		if err := admission.FitData(context.Background(), compile(t, strings.ReplaceAll(loose, " of insider", "")), reader(t, stored)); err != nil {
+		if err := fitData(t, compile(t, strings.ReplaceAll(loose, " of insider", "")), reader(t, stored)); err != nil {
 			t.Fatal(err)
 		}
-		err := admission.FitData(context.Background(), compile(t, office), reader(t, stored))
+		err := fitData(t, compile(t, office), reader(t, stored))
 		found := make(map[fault.Code]int)
 		if fault.Of(err) == nil {
 			t.Fatal(err)
@@ -301,7 +331,7 @@ func TestDataIsJudgedWithoutTripping(t *testing.T) {
 		{"and not for the lower", "use roles\ndefinition user {}\ndefinition ws {}\ndefinition item { relation ws: ws; relation member: user | user:* [3..9] }", fault.LowerBoundMustHold},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			err := admission.FitData(context.Background(), compile(t, c.text), reader(t, stored))
+			err := fitData(t, compile(t, c.text), reader(t, stored))
 			if !fault.Is(err, fault.TuplesMustFitTheSchema) || fault.Of(err).Others[0].Code != c.code {
 				t.Errorf("%v, want %v", err, c.code)
 			}
@@ -324,8 +354,8 @@ func admitWith(t *testing.T, stored, updates string, preconditions ...rel.Precon
 		}
 		w.Updates = append(w.Updates, u)
 	}
-	holds := func(_ context.Context, _ rel.Object, name rel.Name, _ rel.Principal) (bool, error) {
-		return name == "yes", nil
+	holds := func(_ context.Context, p rel.Precondition) (bool, error) {
+		return p.Name == "yes", nil
 	}
 	return admission.Admit(context.Background(), compile(t, office), reader(t, stored), w, holds, admission.ReadsMax)
 }
@@ -380,4 +410,103 @@ func reader(t *testing.T, stored string) admission.Reader {
 		}
 	})
 	return snapshotReader{snap}
+}
+
+// fitData is what refuses a schema for what is stored; nil for nothing.
+func fitData(t *testing.T, s *schema.Schema, stored admission.Reader) error {
+	t.Helper()
+	conflicts, err := admission.FitData(context.Background(), s, stored)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return admission.Refusal(conflicts)
+}
+
+// What changed since everything stored was judged is judged like a write, and only that.
+func TestChangesAreJudgedWithoutTheRest(t *testing.T) {
+	const text = `use roles
+definition user { relation boss: user [0..1] }
+definition team { relation lead: user [1..*]
+  relation second: user [0..1] of lead }
+definition ws { roles one per subject { low: user; high: user } }`
+	many := strings.Join(func() (all []string) {
+		for i := range 2000 {
+			all = append(all, fmt.Sprintf("team:t%d#lead@user:u%d", i, i))
+		}
+		return all
+	}(), " ")
+	for _, c := range []struct {
+		name, stored, changed string
+		want                  fault.Code
+	}{
+		{"nothing is wrong", many, "team:t1#lead@user:u1 team:gone#lead@user:u1", 0},
+		{"a relation that is not there", many + " team:t1#lead@user:x", "team:t1#leads@user:x", 0},
+		{"a deleted tuple of a type that is not there", many, "group:g#member@user:x", 0},
+		{"two roles", many + " ws:w#low@user:x ws:w#high@user:x", "ws:w#high@user:x", fault.OneRolePerSubject},
+		{"two bosses", many + " user:x#boss@user:a user:x#boss@user:b", "user:x#boss@user:b", fault.UpperBoundMustHold},
+		{"the last lead is gone", many + " ws:w#low@user:x team:t#second@user:x", "team:t#lead@user:x", fault.LowerBoundMustHold},
+		{"the second is no lead", many + " team:t#lead@user:a team:t#second@user:x", "team:t#second@user:x", fault.SubjectMustBeIn},
+		{"what did not change is not looked at", many + " ws:w#low@user:x ws:w#high@user:x", "ws:w#low@user:y", 0},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			stored := reader(t, c.stored)
+			var changed []rel.Key
+			for _, text := range strings.Fields(c.changed) {
+				k, err := rel.ParseKey(text)
+				if err != nil {
+					t.Fatal(err)
+				}
+				changed = append(changed, k)
+			}
+			reads := stored.Reads()
+			conflicts, err := admission.FitChanges(context.Background(), compile(t, text), stored, changed, admission.ReadsMax)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := stored.Reads() - reads; got > 100 {
+				t.Errorf("%d reads for %d changes among 2,000 tuples", got, len(changed))
+			}
+			if c.want == 0 && len(conflicts) > 0 || c.want != 0 && (len(conflicts) == 0 || conflicts[0].Code != c.want) {
+				t.Errorf("conflicts are %v, want %v", conflicts, c.want)
+			}
+		})
+	}
+}
+
+// Time can take a tuple away that `of` needs. What a write then changes is judged,
+// and what it leaves alone is not.
+func TestSubjectsInAreJudgedForWhatAWriteChanges(t *testing.T) {
+	const text = `use roles
+use expiration
+definition user {}
+definition doc {
+  relation floor: user with expiration | user
+  relation guest: user | user with expiration of floor
+}`
+	const past, future = "[expiration:2001-01-01T00:00:00Z]", "[expiration:2100-01-01T00:00:00Z]"
+	hanging := "doc:d#guest@user:ana doc:d#floor@user:ana" + past
+	for _, c := range []struct {
+		name, stored, update string
+		want                 fault.Code
+	}{
+		{"another tuple", hanging, "touch doc:e#floor@user:bob", 0},
+		{"the tuple that hangs in the air", hanging, "touch doc:d#guest@user:ana" + future, fault.SubjectMustBeIn},
+		{"it is put right", hanging, "touch doc:d#floor@user:ana", 0},
+		{"with one that has expired, too", hanging, "touch doc:d#floor@user:ana" + past, 0},
+		{"it goes", hanging, "delete doc:d#guest@user:ana", 0},
+		{"what is needed is taken away", "doc:d#guest@user:ana doc:d#floor@user:ana", "delete doc:d#floor@user:ana", fault.SubjectMustBeIn},
+		{"what is needed ends", "doc:d#guest@user:ana doc:d#floor@user:ana", "touch doc:d#floor@user:ana" + past, fault.SubjectMustBeIn},
+		{"what is needed will end", "doc:d#guest@user:ana doc:d#floor@user:ana", "touch doc:d#floor@user:ana" + future, 0},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			u, err := rel.ParseUpdate(c.update)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, err = admission.Admit(context.Background(), compile(t, text), reader(t, c.stored), admission.Write{Updates: []rel.Update{u}}, nil, admission.ReadsMax)
+			if c.want == 0 && err != nil || c.want != 0 && !fault.Is(err, c.want) {
+				t.Errorf("%v, want %v", err, c.want)
+			}
+		})
+	}
 }

@@ -12,10 +12,7 @@ import (
 // oneRolePerSubject judges the ladders that are one per subject, and the
 // relations that are so over many objects. Only what is put can break it.
 func (j *judge) oneRolePerSubject(Write) {
-	for t, put := range j.state.changed() {
-		if !put {
-			continue
-		}
+	for t := range j.state.gained() {
 		r := j.relation(t)
 		if r.Rank != schema.NoRank && j.schema.Definition(t.Object.Type()).OneRolePerSubject() {
 			j.oneRoleOn(t)
@@ -40,14 +37,14 @@ func (j *judge) oneRoleOn(t rel.Tuple) {
 		return
 	}
 	for _, other := range roles {
-		if other == t {
+		if other.Key == t.Key {
 			continue
 		}
-		if put, _ := j.state.change(other); put && other.Compare(t) < 0 {
+		if c, changed := j.state.changeOf(other.Key); changed && c.op() == rel.Create && other.Key.Compare(t.Key) < 0 {
 			continue // said once, of the smaller of the two
 		}
 		j.breach(fault.Newf(fault.OneRolePerSubject, "%s would have two roles on %s: %s and %s", t.Subject, t.Object, t.Relation, other.Relation).
-			Do("delete %s in the same write", other).With("tuple", t.String()).With("other", other.String()))
+			Do("delete %s in the same write", other.Key).With("tuple", t.String()).With("other", other.String()))
 	}
 }
 
@@ -58,8 +55,7 @@ func (j *judge) rolesOn(o rel.Object, s rel.Subject) ([]rel.Tuple, error) {
 		if role.Relation == nil || !role.Relation.Allows(s) {
 			continue
 		}
-		t := rel.Tuple{Object: o, Relation: role.Name, Subject: s}
-		there, err := j.state.has(t)
+		t, there, err := j.state.find(rel.Key{Object: o, Relation: role.Name, Subject: s})
 		if err != nil {
 			return nil, err
 		}
@@ -130,10 +126,11 @@ func (j *judge) onePerSubjectWith(at spread) {
 		}
 		held = append(held, roles...)
 	}
-	slices.SortFunc(held, rel.Tuple.Compare)
+	slices.SortFunc(held, func(a, b rel.Tuple) int { return a.Key.Compare(b.Key) })
 	// A role that spreads over its own type stands in both lists where an object
-	// is linked to itself.
-	if held = slices.Compact(held); len(held) < 2 {
+	// is linked to itself; in one of them by its key alone.
+	held = slices.CompactFunc(held, func(a, b rel.Tuple) bool { return a.Key == b.Key })
+	if len(held) < 2 {
 		return
 	}
 	j.breach(fault.Newf(fault.OneRolePerSubject, "%s would have %d roles in %s: %s and %s", at.subject, len(held), at.over, held[0], held[1]).
@@ -155,23 +152,23 @@ func (j *judge) heldOver(at spread) []rel.Tuple {
 			return nil
 		}
 		if !more {
-			return j.those(held, func(t rel.Tuple) rel.Tuple {
-				return rel.Tuple{Object: t.Object, Relation: at.relation.With, Subject: rel.Of(at.over)}
+			return j.those(held, func(t rel.Tuple) rel.Key {
+				return rel.Key{Object: t.Object, Relation: at.relation.With, Subject: rel.Of(at.over)}
 			})
 		}
-		held = append(held, rel.Tuple{Object: o, Relation: at.relation.Name, Subject: at.subject})
+		held = append(held, rel.Tuple{Key: rel.Key{Object: o, Relation: at.relation.Name, Subject: at.subject}})
 		if o, err, more = nextLinked(); j.fail(err) {
 			return nil
 		}
 		if !more {
-			return j.those(linked, func(t rel.Tuple) rel.Tuple { return t })
+			return j.those(linked, func(t rel.Tuple) rel.Key { return t.Key })
 		}
-		linked = append(linked, rel.Tuple{Object: o, Relation: at.relation.Name, Subject: at.subject})
+		linked = append(linked, rel.Tuple{Key: rel.Key{Object: o, Relation: at.relation.Name, Subject: at.subject}})
 	}
 }
 
 // those are the tuples for which another one is there, too.
-func (j *judge) those(tuples []rel.Tuple, other func(rel.Tuple) rel.Tuple) []rel.Tuple {
+func (j *judge) those(tuples []rel.Tuple, other func(rel.Tuple) rel.Key) []rel.Tuple {
 	var found []rel.Tuple
 	for _, t := range tuples {
 		there, err := j.state.has(other(t))
@@ -192,10 +189,10 @@ func (j *judge) upperBounds(Write) {
 		relation rel.Name
 	}
 	judged := make(map[place]bool)
-	for t, put := range j.state.changed() {
+	for t := range j.state.gained() {
 		r := j.relation(t)
 		at := place{t.Object, t.Relation}
-		if !put || r.Max == schema.Unbounded || judged[at] {
+		if r.Max == schema.Unbounded || judged[at] {
 			continue
 		}
 		judged[at] = true
@@ -214,7 +211,8 @@ func (j *judge) upperBounds(Write) {
 }
 
 // lowerBounds counts, for every object that a changed tuple names and that still
-// stands in any tuple. A wildcard does not count: nobody would have to be there.
+// stands in any tuple. A wildcard does not count, since nobody would have to be
+// there, and neither does what a condition or a clock can take away.
 func (j *judge) lowerBounds(Write) {
 	judged := make(map[rel.Object]bool)
 	judge := func(o rel.Object) {
@@ -231,9 +229,9 @@ func (j *judge) lowerBounds(Write) {
 		}
 		j.lowerBoundsOf(o)
 	}
-	for t := range j.state.changed() {
-		judge(t.Object)
-		if o, ok := t.Subject.Object(); ok {
+	for c := range j.state.changed() {
+		judge(c.Tuple.Object)
+		if o, ok := c.Tuple.Subject.Object(); ok {
 			judge(o)
 		}
 	}
@@ -246,7 +244,7 @@ func (j *judge) lowerBoundsOf(o rel.Object) {
 			if j.fail(err) {
 				return
 			}
-			if !t.Subject.IsWildcard() {
+			if t.Always() && !t.Subject.IsWildcard() {
 				count++
 			}
 			if count == r.Min {
@@ -260,33 +258,39 @@ func (j *judge) lowerBoundsOf(o rel.Object) {
 }
 
 func lowerBoundBroken(o rel.Object, r *schema.Relation, count int) *fault.Fault {
-	return fault.Newf(fault.LowerBoundMustHold, "%s would have %d subjects in %q, and needs at least %d", o, count, r.Name, r.Min).
+	return fault.Newf(fault.LowerBoundMustHold, "%s would have %s in %q, and needs at least %d", o, fault.Counted(count, "subject"), r.Name, r.Min).
 		Do("put another in the same write, or take away every tuple in which %s stands", o).
 		With("object", o.String()).With("relation", string(r.Name))
 }
 
 // subjectsIn judges `of`: who stands in a relation must stand in the other, too.
+// Time can break it without a write, so it is judged for what a write changes: for
+// every tuple that is put or changed, and for every one that needs a tuple that is
+// taken away or ends. What was not there before is not missed.
 func (j *judge) subjectsIn(Write) {
-	judged := make(map[rel.Tuple]bool)
-	mustStandIn := func(t rel.Tuple, of rel.Name) {
+	judged := make(map[rel.Key]bool)
+	mustStandIn := func(t rel.Key, of rel.Name) {
 		if !judged[t] {
 			judged[t] = true
 			j.mustStandIn(t, of)
 		}
 	}
-	for t, put := range j.state.changed() {
-		r := j.relation(t)
-		if put {
-			if r.Of != "" {
-				mustStandIn(t, r.Of)
+	for c := range j.state.changed() {
+		t := c.Tuple
+		if c.Op != rel.Delete && !t.Expires.PassedAt(j.state.now) {
+			if of := j.relation(t).Of; of != "" {
+				mustStandIn(t.Key, of)
 			}
+			continue
+		}
+		if c.Op == rel.Create { // already expired, and so it was not there before, either
 			continue
 		}
 		for _, r := range j.schema.Definition(t.Object.Type()).Relations() {
 			if r.Of != t.Relation {
 				continue
 			}
-			left := rel.Tuple{Object: t.Object, Relation: r.Name, Subject: t.Subject}
+			left := rel.Key{Object: t.Object, Relation: r.Name, Subject: t.Subject}
 			there, err := j.state.has(left)
 			if j.fail(err) {
 				return
@@ -298,8 +302,8 @@ func (j *judge) subjectsIn(Write) {
 	}
 }
 
-func (j *judge) mustStandIn(t rel.Tuple, of rel.Name) {
-	there, err := j.state.has(rel.Tuple{Object: t.Object, Relation: of, Subject: t.Subject})
+func (j *judge) mustStandIn(t rel.Key, of rel.Name) {
+	there, err := j.state.has(rel.Key{Object: t.Object, Relation: of, Subject: t.Subject})
 	if j.fail(err) || there {
 		return
 	}

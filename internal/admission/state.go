@@ -2,6 +2,7 @@ package admission
 
 import (
 	"iter"
+	"time"
 
 	"github.com/pemba-io/pemba/internal/rel"
 )
@@ -10,8 +11,9 @@ import (
 // before, and the net change over it.
 type state struct {
 	before Reader
-	net    []change // as first met; those that were taken back are not live
-	at     map[rel.Tuple]int
+	now    time.Time // what has expired by then is stored, and does not count
+	net    []change  // as first met; some were taken back
+	at     map[rel.Key]int
 
 	// What is judged is asked for object by object and subject by subject, so a
 	// large write finds its own changes by both.
@@ -19,76 +21,122 @@ type state struct {
 	bySubject map[rel.Object][]int // by the object that the subject names, its relation left aside
 }
 
-// A change is what the updates did to one tuple so far.
-type change struct {
+// A presence is a tuple that is there, or none.
+type presence struct {
 	tuple rel.Tuple
-	put   bool // put, and was not there; otherwise deleted, and was there
-	live  bool
+	there bool
+}
+
+// A change is what the updates did to one tuple so far.
+type change struct{ was, is presence }
+
+// op is what they did in the end; zero where the tuple is as it was.
+func (c change) op() rel.Op {
+	switch {
+	case c.was == c.is:
+		return 0
+	case !c.was.there:
+		return rel.Create
+	case !c.is.there:
+		return rel.Delete
+	default:
+		return rel.Touch
+	}
+}
+
+// net is the change as it is told: what was deleted as it was, everything else as it is.
+func (c change) net() rel.Change {
+	op := c.op()
+	if op == rel.Delete {
+		return rel.Change{Op: op, Tuple: c.was.tuple}
+	}
+	return rel.Change{Op: op, Tuple: c.is.tuple}
 }
 
 func newState(before Reader) *state {
 	return &state{
 		before:    before,
-		at:        make(map[rel.Tuple]int),
+		now:       before.Time(),
+		at:        make(map[rel.Key]int),
 		byObject:  make(map[rel.Object][]int),
 		bySubject: make(map[rel.Object][]int),
 	}
 }
 
-// change is what is known of a tuple; ok is false where nothing changed.
-func (s *state) change(t rel.Tuple) (put, ok bool) {
-	i, met := s.at[t]
-	if !met || !s.net[i].live {
-		return false, false
+// changeOf is the net change of one tuple so far; ok is false where there is none.
+func (s *state) changeOf(k rel.Key) (c change, ok bool) {
+	i, met := s.at[k]
+	if !met || s.net[i].op() == 0 {
+		return change{}, false
 	}
-	return s.net[i].put, true
+	return s.net[i], true
 }
 
-// has reports whether a tuple is there.
-func (s *state) has(t rel.Tuple) (bool, error) {
-	if put, changed := s.change(t); changed {
-		return put, nil
+// find is the tuple of a key, and whether it is there and counts.
+func (s *state) find(k rel.Key) (t rel.Tuple, there bool, err error) {
+	if i, met := s.at[k]; met {
+		return s.net[i].is.tuple, s.counts(s.net[i].is), nil
 	}
-	return s.before.Has(t)
+	return s.before.Find(k)
 }
 
-// set puts or deletes a tuple; the caller has seen that this changes it. What is
-// put and deleted in one write, or the other way round, is no net change.
-func (s *state) set(t rel.Tuple, there bool) {
-	i, met := s.at[t]
-	switch {
-	case !met:
+// counts reports whether a tuple is there and has not expired. What was before
+// the write always counts where it is there.
+func (s *state) counts(p presence) bool { return p.there && !p.tuple.Expires.PassedAt(s.now) }
+
+func (s *state) has(k rel.Key) (bool, error) {
+	_, there, err := s.find(k)
+	return there, err
+}
+
+// meet is the change of a tuple that an update is about, to be gone on with: what
+// is done and undone in one write is no net change.
+func (s *state) meet(k rel.Key) (*change, error) {
+	i, met := s.at[k]
+	if !met {
+		t, there, err := s.before.Find(k)
+		if err != nil {
+			return nil, err
+		}
 		i = len(s.net)
-		s.at[t] = i
-		s.net = append(s.net, change{t, there, true})
-		s.byObject[t.Object] = append(s.byObject[t.Object], i)
-		s.bySubject[named(t.Subject)] = append(s.bySubject[named(t.Subject)], i)
-	case s.net[i].live:
-		s.net[i].live = false
-	default:
-		s.net[i] = change{t, there, true}
+		s.at[k] = i
+		s.net = append(s.net, change{presence{t, there}, presence{t, there}})
+		s.byObject[k.Object] = append(s.byObject[k.Object], i)
+		s.bySubject[named(k.Subject)] = append(s.bySubject[named(k.Subject)], i)
 	}
+	return &s.net[i], nil
 }
 
 // named is the object that a subject names; a wildcard is filed under its id.
 func named(s rel.Subject) rel.Object { return rel.Trusted(s.Type(), s.ID()) }
 
 // changed visits the net change, in the order in which its tuples were first met.
-func (s *state) changed() iter.Seq2[rel.Tuple, bool] {
-	return func(yield func(rel.Tuple, bool) bool) {
+func (s *state) changed() iter.Seq[rel.Change] {
+	return func(yield func(rel.Change) bool) {
 		for _, c := range s.net {
-			if c.live && !yield(c.tuple, c.put) {
+			if c.op() != 0 && !yield(c.net()) {
 				return
 			}
 		}
 	}
 }
 
-// put visits what was put and is selected by a filter.
+// gained visits the tuples that count after the write and did not before.
+func (s *state) gained() iter.Seq[rel.Tuple] {
+	return func(yield func(rel.Tuple) bool) {
+		for _, c := range s.net {
+			if !c.was.there && s.counts(c.is) && !yield(c.is.tuple) {
+				return
+			}
+		}
+	}
+}
+
+// put visits what was created or touched, counts, and is selected by a filter.
 func (s *state) put(f rel.Filter) iter.Seq[rel.Tuple] {
 	return func(yield func(rel.Tuple) bool) {
 		visit := func(c change) bool {
-			return !c.live || !c.put || !f.Matches(c.tuple) || yield(c.tuple)
+			return c.op() == 0 || !s.counts(c.is) || !f.Matches(c.is.tuple) || yield(c.is.tuple)
 		}
 		var places []int
 		switch {
@@ -120,8 +168,8 @@ func (s *state) tuples(f rel.Filter) iter.Seq2[rel.Tuple, error] {
 				yield(rel.Tuple{}, err)
 				return
 			}
-			if _, changed := s.change(t); changed {
-				continue // deleted: what was there can have changed in no other way
+			if _, changed := s.changeOf(t.Key); changed {
+				continue // deleted, or among what was put
 			}
 			if !yield(t, nil) {
 				return
@@ -143,15 +191,15 @@ func (s *state) on(o rel.Object, relation rel.Name) iter.Seq2[rel.Tuple, error] 
 // objects are those of a type on which the subject has the relation.
 func (s *state) objects(subject rel.Subject, typ rel.ObjectType, relation rel.Name) iter.Seq2[rel.Object, error] {
 	return func(yield func(rel.Object, error) bool) {
-		for o, err := range s.before.Objects(subject, typ, relation) {
+		for t, err := range s.before.Objects(subject, typ, relation) {
 			if err != nil {
 				yield(rel.Object{}, err)
 				return
 			}
-			if _, changed := s.change(rel.Tuple{Object: o, Relation: relation, Subject: subject}); changed {
+			if _, changed := s.changeOf(t.Key); changed {
 				continue
 			}
-			if !yield(o, nil) {
+			if !yield(t.Object, nil) {
 				return
 			}
 		}
@@ -181,11 +229,14 @@ func (s *state) stands(o rel.Object) (bool, error) {
 // decision is the net change.
 func (s *state) decision() Decision {
 	var d Decision
-	for t, put := range s.changed() {
-		if put {
-			d.Put = append(d.Put, t)
-		} else {
-			d.Delete = append(d.Delete, t)
+	for c := range s.changed() {
+		switch c.Op {
+		case rel.Create:
+			d.Put = append(d.Put, c.Tuple)
+		case rel.Touch:
+			d.Touch = append(d.Touch, c.Tuple)
+		default:
+			d.Delete = append(d.Delete, c.Tuple)
 		}
 	}
 	return d

@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"iter"
+	"time"
 
 	"github.com/pemba-io/pemba/internal/rel"
 	"github.com/pemba-io/pemba/internal/schema"
@@ -15,12 +16,14 @@ type Reader interface {
 	// Object appends the tuples of an object to buf, at most max of them,
 	// usersets and wildcards first; whole says whether there are no more.
 	Object(o rel.Object, buf []rel.Tuple, max int) (tuples []rel.Tuple, whole bool, err error)
-	// Has reports whether this tuple is there.
-	Has(t rel.Tuple) (bool, error)
-	// Usersets are the subjects of a relation that are usersets or wildcards.
-	Usersets(o rel.Object, relation rel.Name) iter.Seq2[rel.Subject, error]
-	// Subjects are the other subjects of a relation.
-	Subjects(o rel.Object, relation rel.Name) iter.Seq2[rel.Subject, error]
+	// Find is the tuple of a key, and whether it is there.
+	Find(k rel.Key) (t rel.Tuple, found bool, err error)
+	// Usersets are the tuples of a relation whose subjects are usersets or wildcards.
+	Usersets(o rel.Object, relation rel.Name) iter.Seq2[rel.Tuple, error]
+	// Subjects are the other tuples of a relation.
+	Subjects(o rel.Object, relation rel.Name) iter.Seq2[rel.Tuple, error]
+	// Objects are the tuples of a subject in a relation of the objects of a type.
+	Objects(s rel.Subject, typ rel.ObjectType, relation rel.Name) iter.Seq2[rel.Tuple, error]
 	// Reads is how much was read so far: a seek counts one, and so does every
 	// step that yields a key.
 	Reads() int
@@ -38,19 +41,34 @@ const (
 	// that walks to them; what is followed is remembered, some thirty bytes each.
 	followsMax = 2_000_000
 
+	// carriedMax bounds the contexts of caveats that one question keeps, in bytes:
+	// a read costs one however long the context is that comes with it, and a
+	// quarter of a million of the longest would not fit the memory of a server.
+	carriedMax = 64 << 20
+
+	// contextBytesPerTuple is how many bytes of contexts weigh as much as a tuple
+	// that is followed.
+	contextBytesPerTuple = 64
+
 	// narrowTuplesMax is how many tuples of an object are read in one go. Most
 	// objects have fewer: one seek then shows all that stands on them. Of a wider
 	// one the walk asks for what it needs, relation by relation.
 	narrowTuplesMax = 32
 )
 
-// A Question is who asks, what is read, and how much that may cost.
+// A Question is who asks, with what at hand, what is read, and how much that may
+// cost. The Reader shows no tuple whose time has passed.
 type Question struct {
 	Schema    *schema.Schema
 	Reader    Reader
 	Principal rel.Principal
-	ReadsMax  int  // for each Check and Access; 0 means the constant ReadsMax
-	Explain   bool // keep what is needed to give reasons
+	Context   rel.Context // values for the parameters of caveats
+	// Contextual are tuples that fit the schema and join those that the Reader
+	// shows: one with the key of another stands in its place.
+	Contextual []rel.Tuple
+	Time       time.Time // of the evaluation; contextual tuples can expire, too
+	ReadsMax   int       // for each Check and Access; 0 means the constant ReadsMax
+	Explain    bool      // keep what is needed to give reasons
 }
 
 // A Cost is what an answer took.
@@ -62,17 +80,28 @@ type Cost struct {
 // An Answer is what a principal holds of one name on one object. The zero Answer
 // denies.
 type Answer struct {
-	Result Result
-	Reason *Reason // only where reasons were asked for
-	Cost   Cost
+	Result  Result
+	Missing []Missing // what a conditional result hangs on
+	// ValidUntil is a time before which the answer cannot change by the passing of
+	// time alone, as long as tuples and context stay the same. It may be earlier
+	// than the first actual change; never means that no such change will come.
+	ValidUntil rel.Expiry
+	Reason     *Reason // only where reasons were asked for
+	Cost       Cost
 }
 
 // An Access is all that a principal holds on one object. The zero Access is none.
 type Access struct {
 	Role        rel.Name   // the highest role that is certain; empty for none
 	Permissions []rel.Name // every permission that is certain, in schema order
-	Reason      *Reason
-	Cost        Cost
+	// ConditionalRole is the highest role that hangs on a condition, where it is
+	// higher than Role; empty otherwise.
+	ConditionalRole        rel.Name
+	ConditionalPermissions []rel.Name // those that hang on a condition, in schema order
+	Missing                []Missing  // what ConditionalRole and ConditionalPermissions hang on
+	ValidUntil             rel.Expiry // as Answer.ValidUntil
+	Reason                 *Reason
+	Cost                   Cost
 }
 
 // Check says whether the principal holds a name on an object.
@@ -91,7 +120,12 @@ func (w *Walk) Check(ctx context.Context, object rel.Object, name rel.Name) (Ans
 	if err != nil {
 		return Answer{}, err
 	}
-	answer := Answer{Result: n.held.Of(declared.Slot), Cost: cost}
+	answer := Answer{Result: n.held.Of(declared.Slot), ValidUntil: w.validUntil, Cost: cost}
+	if answer.Result == Conditional {
+		if answer.Missing, err = w.hangsOn(ctx, n, asked); err != nil {
+			return Answer{}, err
+		}
+	}
 	if w.explain {
 		answer.Reason = w.reason(n, declared.Slot)
 	}
@@ -115,20 +149,38 @@ func (w *Walk) Access(ctx context.Context, object rel.Object) (Access, error) {
 	if err != nil {
 		return Access{}, err
 	}
-	access := Access{Cost: cost}
-	var top schema.Slot
-	for _, role := range d.Ladder() {
-		if n.held.Of(role.Slot) == Granted {
+	access := Access{ValidUntil: w.validUntil, Cost: cost}
+	var top, possible schema.Slot
+	var open schema.Slots
+	for _, role := range d.Ladder() { // a conditional role stands above the certain ones
+		switch n.held.Of(role.Slot) {
+		case Granted:
 			access.Role, top = role.Name, role.Slot
+			access.ConditionalRole, open = "", schema.Slots{} // one that is certain by itself stands above it
+		case Conditional:
+			access.ConditionalRole, open = role.Name, only(role.Slot)
+			possible = role.Slot
 		}
 	}
 	for _, name := range d.Names() {
-		if name.Kind == schema.KindPermission && n.held.Of(name.Slot) == Granted {
+		if name.Kind != schema.KindPermission {
+			continue
+		}
+		switch n.held.Of(name.Slot) {
+		case Granted:
 			access.Permissions = append(access.Permissions, name.Name)
+		case Conditional:
+			access.ConditionalPermissions = append(access.ConditionalPermissions, name.Name)
+			open.Add(name.Slot)
+		}
+	}
+	if !open.Empty() {
+		if access.Missing, err = w.hangsOn(ctx, n, open); err != nil {
+			return Access{}, err
 		}
 	}
 	if w.explain {
-		access.Reason = w.reasonOfAccess(n, access, top)
+		access.Reason = w.reasonOfAccess(n, access, top, possible)
 	}
 	return access, nil
 }

@@ -16,13 +16,15 @@ const (
 // A Reason says why a name holds on an object, as a tree of facts that each
 // follow from those below. What is denied has no reason yet: only its result.
 type Reason struct {
-	Object  rel.Object
-	Name    string // a name, or an arrow as it is written
-	Result  Result
-	Step    Step
-	Tuple   rel.Tuple // StepTuple: the stored tuple that was used
-	Because []*Reason
-	Cut     bool // there is more below than was kept
+	Object rel.Object
+	Name   string // a name, or an arrow as it is written
+	Result Result
+	Step   Step
+	Tuple  rel.Tuple // StepTuple: the tuple that was used
+	// Contextual says that Tuple came with the request instead of being stored.
+	Contextual bool
+	Because    []*Reason
+	Cut        bool // there is more below than was kept
 }
 
 // A Step says how a reason follows from those below it.
@@ -70,11 +72,11 @@ const (
 // A cause is why a pair was raised. at orders raises: what a raise relied on was
 // raised before it, and so no reason leads back to itself.
 type cause struct {
-	kind    causeKind
-	at      int
-	subject rel.Subject // byTuple
-	of      operands    // byExpression
-	from    pair        // byTuple: what holds on the subject; zero where it is the principal
+	kind  causeKind
+	at    int
+	tuple rel.Tuple // byTuple
+	of    operands  // byExpression
+	from  pair      // byTuple: what holds on the subject; zero where it is the principal
 }
 
 // remember keeps why a slot came to hold what it holds now: the last raise made
@@ -98,15 +100,23 @@ func (w *Walk) reason(n *node, s schema.Slot) *Reason {
 }
 
 // reasonOfAccess is the reason of the effective role, or, where there is none, of
-// each permission.
-func (w *Walk) reasonOfAccess(n *node, access Access, top schema.Slot) *Reason {
-	if access.Role != "" {
+// each permission. Where nothing is certain, it is that of what hangs on a condition:
+// the role possible, or each permission.
+func (w *Walk) reasonOfAccess(n *node, access Access, top, possible schema.Slot) *Reason {
+	result, permissions := Granted, access.Permissions
+	switch {
+	case access.Role != "":
 		return w.reason(n, top)
+	case len(permissions) > 0:
+	case access.ConditionalRole != "":
+		return w.reason(n, possible)
+	default:
+		result, permissions = Conditional, access.ConditionalPermissions
 	}
 	all := &Reason{Object: n.object, Step: StepAllOf}
 	e := explainer{walk: w}
-	for _, name := range access.Permissions {
-		all.Result = Granted
+	for _, name := range permissions {
+		all.Result = result
 		e.below(all, pair{n, n.definition.Name(name).Slot}, 0)
 	}
 	if all.Result == Denied {
@@ -128,14 +138,14 @@ func (e *explainer) pair(p pair, depth int) *Reason {
 		r.Step = StepItself
 	case byTuple:
 		r.Step = StepTuple
-		r.Tuple = rel.Tuple{Object: p.node.object, Relation: plan.Relation.Name, Subject: why.subject}
+		e.shows(r, why.tuple)
 		if why.from.node != nil {
 			e.below(r, why.from, depth)
 		}
 	case byAll:
 		r.Step = StepAllOf
 		for _, each := range p.node.alls[p.slot].found {
-			e.oneOfAll(r, p, plan, each, depth)
+			e.oneOfAll(r, p, plan.Label, each, depth)
 		}
 	case byExpression:
 		e.expression(r, p, plan, why, depth)
@@ -144,17 +154,24 @@ func (e *explainer) pair(p pair, depth int) *Reason {
 }
 
 // oneOfAll adds the tuple of one object, and what holds there.
-func (e *explainer) oneOfAll(r *Reason, p pair, plan *schema.SlotPlan, why cause, depth int) {
+func (e *explainer) oneOfAll(r *Reason, p pair, label string, why cause, depth int) {
 	if e.nodes++; e.nodes > reasonNodesMax {
 		r.Cut = true
 		return
 	}
 	one := &Reason{
-		Object: p.node.object, Name: plan.Label, Result: r.Result, Step: StepTuple,
-		Tuple: rel.Tuple{Object: p.node.object, Relation: plan.Relation.Name, Subject: why.subject},
+		Object: p.node.object, Name: label, Step: StepTuple,
+		Result: min(e.walk.decide(why.tuple), why.from.node.held.Of(why.from.slot)),
 	}
+	e.shows(one, why.tuple)
 	e.below(one, why.from, depth+1)
 	r.Because = append(r.Because, one)
+}
+
+// shows puts the tuple into a reason, and says where it came from.
+func (e *explainer) shows(r *Reason, t rel.Tuple) {
+	r.Tuple = t
+	r.Contextual = e.walk.brought != nil && e.walk.brought.isContextual(t)
 }
 
 // below adds what a reason follows from, or marks that there is more than is kept.

@@ -17,31 +17,53 @@ func (w *Walk) load(n *node) {
 		return
 	}
 	n.tuples, n.whole = tuples, whole
+	for _, t := range tuples {
+		w.carries(t)
+	}
 }
 
-// direct looks for a tuple of the relation that is about the principal itself.
+// direct looks for tuples of the relation that are about the principal itself.
 func (w *Walk) direct(p pair, r *schema.Relation) {
+	if known := w.foreseen[place{r.Type, r.Name}]; known != nil {
+		for _, t := range known.at[p.node.object] {
+			w.aboutPrincipal(p, t)
+		}
+		return
+	}
 	w.load(p.node)
 	if p.node.whole {
 		for _, t := range p.node.tuples {
-			if t.Relation == r.Name && r.Allows(t.Subject) && w.principal.Matches(t.Subject) {
-				w.raise(p, Granted, cause{kind: byTuple, subject: t.Subject})
+			if t.Relation == r.Name && w.principal.Matches(t.Subject) && r.AllowsTuple(t) && w.aboutPrincipal(p, t) {
 				return
 			}
 		}
 		return
 	}
 	for _, s := range w.candidates(r) {
-		there, err := w.reader.Has(rel.Tuple{Object: p.node.object, Relation: r.Name, Subject: s})
+		t, there, err := w.reader.Find(rel.Key{Object: p.node.object, Relation: r.Name, Subject: s})
 		if err != nil {
 			w.fail(err)
 			return
 		}
-		if there {
-			w.raise(p, Granted, cause{kind: byTuple, subject: s})
+		if there && r.AllowsTuple(t) && w.aboutPrincipal(p, t) {
 			return
 		}
 	}
+}
+
+// aboutPrincipal makes a pair hold what a tuple about the principal gives, and
+// reports whether nothing can be above it.
+func (w *Walk) aboutPrincipal(p pair, t rel.Tuple) (certain bool) {
+	r := w.decide(t)
+	if r == Denied {
+		return false
+	}
+	w.counts(t)
+	if r == Conditional {
+		w.hang(open{pair: p, tuple: t})
+	}
+	w.raise(p, r, cause{kind: byTuple, tuple: t})
+	return r == Granted
 }
 
 // candidates are the subjects that a tuple about the principal may have in a
@@ -64,92 +86,109 @@ func (w *Walk) candidates(r *schema.Relation) []rel.Subject {
 // expand follows the tuples of a pair to other objects: through usersets for a
 // stored slot, through all subjects for an arrow.
 func (w *Walk) expand(p pair) {
-	w.load(p.node)
 	if p.node.held.Of(p.slot) == Granted {
 		return
 	}
+	w.load(p.node)
 	switch plan := p.plan(); plan.Kind {
 	case schema.All:
 		w.expandAll(p, plan)
 	case schema.Arrow:
-		w.eachTuple(p.node, plan.Relation, true, func(subject rel.Subject) bool {
-			w.follow(p, subject, plan)
+		w.eachTuple(p.node, plan.Relation, true, func(t rel.Tuple) bool {
+			if n, s, leads := w.target(t.Subject, plan); leads {
+				w.through(p, t, n, s)
+			}
 			return p.node.held.Of(p.slot) != Granted
 		})
 	default:
-		w.eachTuple(p.node, plan.Relation, false, func(subject rel.Subject) bool {
-			w.followUserset(p, subject)
-			return p.node.held.Of(p.slot) != Granted
-		})
+		w.expandUsersets(p, plan.Relation)
 	}
 }
 
-// eachTuple visits the subjects of a relation on an object: usersets and
-// wildcards, and the plain ones where they are asked for. It ends when visit
-// says so, or when the walk has failed.
-func (w *Walk) eachTuple(n *node, r *schema.Relation, plain bool, visit func(rel.Subject) bool) {
-	goOn := func(subject rel.Subject) bool {
-		if !r.Allows(subject) {
+// eachTuple visits the tuples of a relation on an object: those with usersets and
+// wildcards, and the plain ones where they are asked for. It ends when visit says
+// so, or when the walk has failed.
+func (w *Walk) eachTuple(n *node, r *schema.Relation, plain bool, visit func(rel.Tuple) bool) {
+	goOn := func(t rel.Tuple) bool {
+		if !r.AllowsTuple(t) {
 			return true // left over from an older schema: it can only wait to be deleted
 		}
-		more := visit(subject)
+		more := visit(t)
 		w.spend()
 		return more && w.err == nil
 	}
 	if n.whole {
 		for _, t := range n.tuples {
-			if t.Relation == r.Name && (plain || t.Subject.IsUserset() || t.Subject.IsWildcard()) && !goOn(t.Subject) {
+			if t.Relation == r.Name && (plain || t.Subject.IsUserset() || t.Subject.IsWildcard()) && !goOn(t) {
 				return
 			}
 		}
 		return
 	}
-	for subject, err := range w.reader.Usersets(n.object, r.Name) {
+	for t, err := range w.reader.Usersets(n.object, r.Name) {
 		if err != nil {
 			w.fail(err)
 			return
 		}
-		if !goOn(subject) {
+		if !goOn(t) {
 			return
 		}
 	}
 	if !plain {
 		return
 	}
-	for subject, err := range w.reader.Subjects(n.object, r.Name) {
+	for t, err := range w.reader.Subjects(n.object, r.Name) {
 		if err != nil {
 			w.fail(err)
 			return
 		}
-		if !goOn(subject) {
+		if !goOn(t) {
 			return
 		}
 	}
 }
 
-func (w *Walk) followUserset(p pair, subject rel.Subject) {
-	o, ok := subject.Object()
-	if !ok || !subject.IsUserset() {
+// expandUsersets follows the usersets of a relation. Many of them are followed a
+// chunk at a time, after the principal's own memberships were looked up from its
+// side, where that is cheaper than to look into each group.
+func (w *Walk) expandUsersets(p pair, r *schema.Relation) {
+	var chunk []rel.Tuple
+	follow := func() bool {
+		w.foresee(chunk)
+		for _, t := range chunk {
+			w.followUserset(p, t)
+			if p.node.held.Of(p.slot) == Granted || w.err != nil {
+				return false
+			}
+		}
+		chunk = chunk[:0]
+		return true
+	}
+	w.eachTuple(p.node, r, false, func(t rel.Tuple) bool {
+		chunk = append(chunk, t)
+		return len(chunk) < usersetsAtOnce || follow()
+	})
+	if w.err == nil && p.node.held.Of(p.slot) != Granted {
+		follow()
+	}
+}
+
+func (w *Walk) followUserset(p pair, t rel.Tuple) {
+	o, ok := t.Subject.Object()
+	if !ok || !t.Subject.IsUserset() {
 		return
 	}
 	d := w.schema.Definition(o.Type())
 	if d == nil {
 		return
 	}
-	if declared := d.Name(subject.Relation()); declared != nil {
-		w.through(p, subject, w.node(o, d), declared.Slot)
+	if declared := d.Name(t.Subject.Relation()); declared != nil {
+		w.through(p, t, w.node(o, d), declared.Slot)
 	}
 }
 
-// follow goes to the object that a subject names; its relation is left aside, and
-// a wildcard leads nowhere.
-func (w *Walk) follow(p pair, subject rel.Subject, plan *schema.SlotPlan) {
-	if n, s, leads := w.target(subject, plan); leads {
-		w.through(p, subject, n, s)
-	}
-}
-
-// target is what an arrow over a tuple with this subject leads to.
+// target is what an arrow over a tuple with this subject leads to: the object that
+// it names, its relation left aside. A wildcard leads nowhere.
 func (w *Walk) target(subject rel.Subject, plan *schema.SlotPlan) (n *node, s schema.Slot, leads bool) {
 	o, ok := subject.Object()
 	if !ok {
@@ -163,29 +202,37 @@ func (w *Walk) target(subject rel.Subject, plan *schema.SlotPlan) (n *node, s sc
 }
 
 // expandAll asks all objects of a relation at once. One that cannot hold the
-// target, like a wildcard, decides against the pair for good.
+// target, like a wildcard, or whose tuple does not count, decides against the
+// pair for good; for as long as its tuple is there, that is.
 func (w *Walk) expandAll(p pair, plan *schema.SlotPlan) {
 	a := &all{}
 	any, hopeless := false, false
 	var waiting []asked
-	w.eachTuple(p.node, plan.Relation, true, func(subject rel.Subject) bool {
+	w.eachTuple(p.node, plan.Relation, true, func(t rel.Tuple) bool {
 		any = true
-		n, s, leads := w.target(subject, plan)
-		if !leads {
+		w.counts(t)
+		limit := w.decide(t)
+		n, s, leads := w.target(t.Subject, plan)
+		if !leads || limit == Denied {
 			hopeless = true
 			return false
 		}
 		w.follows++
-		r := w.want(n, s)
+		r := min(limit, w.want(n, s))
+		if limit == Conditional {
+			w.hang(open{p, t, pair{n, s}})
+		}
 		if r != Granted {
 			a.open++
-			waiting = append(waiting, asked{subject, pair{n, s}, r})
 		}
 		if r == Conditional {
 			a.maybe++
 		}
+		if r < limit {
+			waiting = append(waiting, asked{asker{pair: p, told: r, limit: limit}, t, pair{n, s}})
+		}
 		if w.explain {
-			a.found = append(a.found, cause{kind: byTuple, subject: subject, from: pair{n, s}})
+			a.found = append(a.found, cause{kind: byTuple, tuple: t, from: pair{n, s}})
 		}
 		return true
 	})
@@ -197,14 +244,14 @@ func (w *Walk) expandAll(p pair, plan *schema.SlotPlan) {
 	}
 	p.node.alls[p.slot] = a
 	for _, x := range waiting {
-		w.addAsker(p, x.subject, x.of.node, x.of.slot, x.known)
+		w.addAsker(x.asker, x.tuple, x.of.node, x.of.slot)
 	}
 	w.raise(p, a.result(), cause{kind: byAll})
 }
 
-// asked is a pair that was asked for, and what was known of it then.
+// asked is a pair that was asked for, and who waits for it.
 type asked struct {
-	subject rel.Subject
-	of      pair
-	known   Result
+	asker
+	tuple rel.Tuple
+	of    pair
 }

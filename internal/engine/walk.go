@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 
+	"github.com/pemba-io/pemba/internal/condition"
 	"github.com/pemba-io/pemba/internal/fault"
 	"github.com/pemba-io/pemba/internal/invariant"
 	"github.com/pemba-io/pemba/internal/rel"
@@ -23,17 +24,27 @@ type Walk struct {
 	readsMax  int
 	explain   bool
 
+	brought  *contextual      // nil where the request brings no tuples
+	given    *condition.Given // what the request brings for caveats
+	verdicts map[rel.Caveat]condition.Verdict
+	opens    []open // tuples met whose caveats are open
+	// validUntil is the soonest expiry among the tuples that made a difference.
+	validUntil rel.Expiry
+	foreseen   map[place]*foresight
+
 	nodes     map[rel.Object]*node
 	work      []stratum // by number
 	suspended []stratum // work left over by earlier questions
 	pairs     int
-	follows   int // tuples followed to another object
-	clock     int // counts raises, so that a reason is always older than what it explains
-	subjects  []rel.Subject
+	follows   int         // tuples followed to another object
+	carried   int         // bytes of the caveat contexts that are kept
+	clock     int         // counts raises, so that a reason is always older than what it explains
+	tuples    []rel.Tuple // that askers ask through, only where reasons are asked for
 
 	ctx         context.Context // of the question in progress
 	readsStop   int             // Reader.Reads at which its budget is spent
 	followsStop int
+	carriedStop int
 	steps       int
 	err         error // the first failure; the walk is of no use after it
 }
@@ -43,21 +54,31 @@ func NewWalk(q Question) *Walk {
 	if q.ReadsMax == 0 {
 		q.ReadsMax = ReadsMax
 	}
+	var brought *contextual
+	if len(q.Contextual) > 0 {
+		brought = withContextual(q.Reader, q.Contextual, q.Time)
+		q.Reader = brought
+	}
 	return &Walk{
+		brought:   brought,
 		schema:    q.Schema,
 		reader:    q.Reader,
 		principal: q.Principal,
 		readsMax:  q.ReadsMax,
 		explain:   q.Explain,
+		given:     condition.NewGiven(q.Context),
 		nodes:     make(map[rel.Object]*node),
 		work:      make([]stratum, q.Schema.Strata()),
 		suspended: make([]stratum, q.Schema.Strata()),
 	}
 }
 
-// Remembers is how much the walk keeps for later questions: pairs, and tuples
-// followed between them.
-func (w *Walk) Remembers() int { return w.pairs + w.follows }
+// Remembers is how much the walk keeps for later questions: pairs, tuples
+// followed between them, and what long contexts of caveats take beside these.
+func (w *Walk) Remembers() int { return w.pairs + w.follows + w.carried/contextBytesPerTuple }
+
+// carries notes that the context of a tuple's caveat is kept.
+func (w *Walk) carries(t rel.Tuple) { w.carried += len(t.Caveat.Context.String()) }
 
 // Failed reports whether an earlier question ended in an error; then the walk is
 // of no further use.
@@ -106,13 +127,14 @@ type slotAskers struct {
 	askers []asker
 }
 
-// An asker reads a slot through a tuple on its own object. subject is the place of
-// the tuple's subject in Walk.subjects, kept only where reasons are asked for:
-// a walk can have millions of askers.
+// An asker reads a slot through a tuple on its own object, and holds no more by it
+// than the tuple's caveat allows. tuple is the place of the tuple in Walk.tuples,
+// kept only where reasons are asked for: a walk can have millions of askers.
 type asker struct {
 	pair
-	subject int32
-	told    Result // what it was told last
+	tuple int32
+	told  Result // what it was told last
+	limit Result // what the tuple's caveat came to
 }
 
 // A pair is one slot of one object.
@@ -160,7 +182,7 @@ func (w *Walk) ask(ctx context.Context, object rel.Object, d *schema.Definition,
 		return nil, Cost{}, err
 	}
 	reads, pairs := w.reader.Reads(), w.pairs
-	w.ctx, w.readsStop, w.followsStop = ctx, reads+w.readsMax, w.follows+followsMax
+	w.ctx, w.readsStop, w.followsStop, w.carriedStop = ctx, reads+w.readsMax, w.follows+followsMax, w.carried+carriedMax
 	w.suspend()
 	n := w.node(object, d)
 	for s := range asked.All() {
@@ -255,9 +277,11 @@ func (w *Walk) unfinishedBelow(number int) bool {
 	return false
 }
 
+// stepsBetweenLooks is how often the caller's time is looked at.
+const stepsBetweenLooks = 128
+
 // spend fails the walk when its budget or its caller's time has run out.
 func (w *Walk) spend() {
-	const stepsBetweenLooks = 128
 	if w.reader.Reads() > w.readsStop && w.err == nil {
 		w.err = fault.Newf(fault.WalkMustStayWithinBudget, "the question needs more than %d reads", w.readsMax).
 			Do("ask something narrower, or flatten the groups and parents it walks through")
@@ -265,6 +289,10 @@ func (w *Walk) spend() {
 	if w.follows > w.followsStop && w.err == nil {
 		w.err = fault.Newf(fault.WalkMustStayWithinBudget, "the question follows more than %d tuples", followsMax).
 			Do("ask something narrower, or let fewer permissions walk the same relation")
+	}
+	if w.carried > w.carriedStop && w.err == nil {
+		w.err = fault.Newf(fault.WalkMustStayWithinBudget, "the question meets caveats with contexts of more than %d bytes together", carriedMax).
+			Do("ask something narrower, or give caveats shorter contexts")
 	}
 	if w.steps++; w.steps%stepsBetweenLooks == 0 && w.err == nil {
 		w.err = fault.Ended(w.ctx)
@@ -305,7 +333,9 @@ func (w *Walk) begin(p pair) {
 	switch plan.Kind {
 	case schema.Stored:
 		w.direct(p, plan.Relation)
-		w.expandLater(p, plan)
+		if plan.Relation.LeadsOn() {
+			w.expandLater(p, plan)
+		}
 	case schema.Arrow, schema.All:
 		w.expandLater(p, plan)
 	case schema.Computed:
@@ -461,7 +491,7 @@ func (w *Walk) tell(p pair) {
 
 // hear is what an asker makes of a pair's news.
 func (w *Walk) hear(a *asker, from pair, r Result) {
-	if r <= a.told {
+	if r = min(r, a.limit); r <= a.told {
 		return
 	}
 	before := a.told
@@ -472,7 +502,7 @@ func (w *Walk) hear(a *asker, from pair, r Result) {
 	}
 	why := cause{kind: byTuple, from: from}
 	if w.explain {
-		why.subject = w.subjects[a.subject]
+		why.tuple = w.tuples[a.tuple]
 	}
 	w.raise(a.pair, r, why)
 }
@@ -491,24 +521,32 @@ func (w *Walk) oneOfAll(p pair, before, r Result) {
 	w.raise(p, a.result(), cause{kind: byAll})
 }
 
-// through makes a pair hold what another object's slot holds, now and later.
-func (w *Walk) through(p pair, subject rel.Subject, n *node, s schema.Slot) {
-	w.follows++
-	r := w.want(n, s)
-	if r > Denied {
-		w.raise(p, r, cause{kind: byTuple, subject: subject, from: pair{n, s}})
+// through makes a pair hold what another object's slot holds, now and later, as far
+// as the tuple that leads there counts.
+func (w *Walk) through(p pair, t rel.Tuple, n *node, s schema.Slot) {
+	limit := w.decide(t)
+	if limit == Denied {
+		return
 	}
-	if r != Granted {
-		w.addAsker(p, subject, n, s, r)
+	w.follows++
+	w.counts(t)
+	r := min(limit, w.want(n, s))
+	if limit == Conditional {
+		w.hang(open{p, t, pair{n, s}})
+	}
+	if r > Denied {
+		w.raise(p, r, cause{kind: byTuple, tuple: t, from: pair{n, s}})
+	}
+	if r < limit {
+		w.addAsker(asker{pair: p, told: r, limit: limit}, t, n, s)
 	}
 }
 
-// addAsker lets a pair hear of another object's slot, of which it knows r.
-func (w *Walk) addAsker(p pair, subject rel.Subject, n *node, s schema.Slot, r Result) {
-	a := asker{pair: p, told: r}
+// addAsker lets a pair hear of another object's slot, of which it knows a.told.
+func (w *Walk) addAsker(a asker, t rel.Tuple, n *node, s schema.Slot) {
 	if w.explain {
-		a.subject = int32(len(w.subjects)) // at most followsMax a question
-		w.subjects = append(w.subjects, subject)
+		a.tuple = int32(len(w.tuples)) // at most followsMax a question
+		w.tuples = append(w.tuples, t)
 	}
 	n.addAsker(s, a)
 }

@@ -106,18 +106,16 @@ func (o *Oracle) steps(p pair) []step {
 		o.stepsOf(p.object, permission.Expr, &all)
 		return all
 	}
-	for _, s := range o.at[place{p.object, p.name}] {
-		if userset, ok := s.Object(); ok && s.IsUserset() {
-			all = append(all, step{pair{userset, s.Relation()}, true})
+	for _, t := range o.at[place{p.object, p.name}] {
+		if userset, ok := t.Subject.Object(); ok && t.Subject.IsUserset() {
+			all = append(all, step{pair{userset, t.Subject.Relation()}, true})
 		}
 	}
 	if !d.isRole(p.name) {
 		return all
 	}
-	r := d.relations[p.name]
-	o.stepsOf(p.object, r.Expr, &all)
-	for _, from := range d.roles.Inherits {
-		o.stepsOf(p.object, arrow(from.Rel, r.Name), &all)
+	for _, e := range d.computed(p.name) {
+		o.stepsOf(p.object, e, &all)
 	}
 	if higher := d.above(p.name); higher != "" {
 		all = append(all, step{pair{p.object, higher}, false})
@@ -155,8 +153,8 @@ func (o *Oracle) objectsBehind(object rel.Object, left syntax.Expr) []rel.Object
 	}
 	var all []rel.Object
 	for _, each := range from {
-		for _, s := range o.at[place{each, relation}] {
-			if o2, ok := s.Object(); ok {
+		for _, t := range o.at[place{each, relation}] {
+			if o2, ok := t.Subject.Object(); ok {
 				all = append(all, o2)
 			}
 		}

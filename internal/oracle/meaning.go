@@ -8,35 +8,48 @@ import (
 	"github.com/pemba-io/pemba/internal/schema/syntax"
 )
 
-// A truth is the value of a name: no < (later) conditional < yes, so that union
-// is the maximum, intersection the minimum, and negation turns the order round.
-// The zero truth is no.
-type truth int8
+// A Truth is the value of a name: no < conditional < yes, so that union is the
+// maximum, intersection the minimum, and negation turns the order round. The zero
+// Truth is no.
+type Truth int8
 
 const (
-	no  truth = 0
-	yes truth = 2 // 1 is left for conditional
+	No Truth = iota
+	Conditional
+	Yes
 )
 
-func not(t truth) truth { return yes - t }
+func (t Truth) String() string { return [...]string{"no", "conditional", "yes"}[t] }
+
+func not(t Truth) Truth { return Yes - t }
+
+func truthOf(b bool) Truth {
+	if b {
+		return Yes
+	}
+	return No
+}
 
 // An Access is everything that one principal holds: the whole least fixpoint,
 // computed at once.
 type Access struct {
 	oracle    *Oracle
 	principal rel.Principal
-	held      map[pair]truth
+	context   rel.Context
+	held      map[pair]Truth
+	verdicts  map[rel.Key]verdict // what the caveats of tuples came to
 
 	// exclusionIgnored reads `a - b` as `a`, for the statistics alone.
 	exclusionIgnored bool
 	generous         *Access // the same with exclusionIgnored; nil until it is asked for
 }
 
-// For computes what a principal holds on every object that stands in a tuple or
-// in the principal. On any other object nobody holds anything: all that a name
-// can start from is a stored tuple or the principal itself.
-func (o *Oracle) For(principal rel.Principal) *Access {
-	a := &Access{oracle: o, principal: principal, held: map[pair]truth{}}
+// For computes what a principal, in a request that brings these values for
+// caveats, holds on every object that stands in a tuple or in the principal. On
+// any other object nobody holds anything: all that a name can start from is a
+// stored tuple or the principal itself.
+func (o *Oracle) For(principal rel.Principal, context rel.Context) *Access {
+	a := &Access{oracle: o, principal: principal, context: context, verdicts: map[rel.Key]verdict{}}
 	a.solve()
 	return a
 }
@@ -45,6 +58,7 @@ func (o *Oracle) For(principal rel.Principal) *Access {
 // every value again and again until none moves. Within a stratum values only
 // rise, because everything that is read through a negation is finished.
 func (a *Access) solve() {
+	a.held = map[pair]Truth{}
 	objects := slices.Clone(a.oracle.objects)
 	for _, s := range a.principal.Subjects() {
 		if named, ok := s.Object(); ok {
@@ -74,60 +88,63 @@ func (a *Access) solve() {
 }
 
 // value is the definition of holds(object, name), in terms of what is held so far.
-func (a *Access) value(o rel.Object, name rel.Name) truth {
+func (a *Access) value(o rel.Object, name rel.Name) Truth {
 	if a.principal.Holds(rel.Userset(o, name)) {
-		return yes // a userset is a member of itself, stored or not
+		return Yes // a userset is a member of itself, stored or not
 	}
 	d := a.oracle.schema.definitions[o.Type()]
 	if p := d.permissions[name]; p != nil {
 		return a.eval(o, p.Expr)
 	}
-	v := a.stored(o, name)
 	if !d.isRole(name) {
-		return v
+		return a.stored(o, name)
 	}
 	// (stored(role i) or EXPR(role i) or holds(role i+1)) - except
-	r := d.relations[name]
-	if r.Expr != nil {
-		v = max(v, a.eval(o, r.Expr))
-	}
-	for _, from := range d.roles.Inherits {
-		v = max(v, a.eval(o, arrow(from.Rel, r.Name)))
-	}
-	if higher := d.above(name); higher != "" {
-		v = max(v, a.held[pair{o, higher}])
-	}
+	v := a.union(o, name)
 	if d.roles.Except != nil {
 		v = a.without(v, o, d.roles.Except)
 	}
 	return v
 }
 
-// stored is the maximum over the tuples object#relation@s of the match of s.
-func (a *Access) stored(o rel.Object, relation rel.Name) truth {
-	v := no
-	for _, s := range a.oracle.at[place{o, relation}] {
-		v = max(v, a.match(s))
+// union is what a role is before the except.
+func (a *Access) union(o rel.Object, role rel.Name) Truth {
+	d := a.oracle.schema.definitions[o.Type()]
+	v := a.stored(o, role)
+	for _, e := range d.computed(role) {
+		v = max(v, a.eval(o, e))
+	}
+	if higher := d.above(role); higher != "" {
+		v = max(v, a.held[pair{o, higher}])
 	}
 	return v
 }
 
-func (a *Access) match(s rel.Subject) truth {
+// stored is the maximum over the tuples object#relation@s of min(caveat, match).
+func (a *Access) stored(o rel.Object, relation rel.Name) Truth {
+	v := No
+	for _, t := range a.oracle.at[place{o, relation}] {
+		v = max(v, min(a.verdict(t).truth, a.match(t.Subject)))
+	}
+	return v
+}
+
+func (a *Access) match(s rel.Subject) Truth {
 	if a.principal.Matches(s) {
-		return yes
+		return Yes
 	}
 	if userset, ok := s.Object(); ok && s.IsUserset() {
 		return a.held[pair{userset, s.Relation()}]
 	}
-	return no
+	return No
 }
 
-func (a *Access) eval(o rel.Object, e syntax.Expr) truth {
+func (a *Access) eval(o rel.Object, e syntax.Expr) Truth {
 	switch e := e.(type) {
 	case *syntax.NameExpr:
 		return a.held[pair{o, rel.Name(e.Name.Text)}]
 	case *syntax.ArrowExpr:
-		return a.through(o, e.Left, e.Kind, func(o2 rel.Object) truth {
+		return a.through(o, e.Left, e.Kind, func(o2 rel.Object) Truth {
 			// A type without the name contributes no: nothing is ever held under it.
 			return a.held[pair{o2, rel.Name(e.Target.Text)}]
 		})
@@ -143,80 +160,102 @@ func (a *Access) eval(o rel.Object, e syntax.Expr) truth {
 	case *syntax.ParenExpr:
 		return a.eval(o, e.X)
 	case *syntax.NilExpr:
-		return no
+		return No
 	case *syntax.SelfExpr:
-		if a.principal.Holds(rel.Of(o)) {
-			return yes
-		}
-		return no
+		return truthOf(a.principal.Holds(rel.Of(o)))
 	}
 	panic(fmt.Sprintf("oracle: unreachable expression %T", e))
 }
 
 // without is `a - b`: min(a, not b).
-func (a *Access) without(v truth, o rel.Object, right syntax.Expr) truth {
+func (a *Access) without(v Truth, o rel.Object, right syntax.Expr) Truth {
 	if a.exclusionIgnored {
 		return v
 	}
 	return min(v, not(a.eval(o, right)))
 }
 
-// through follows the left side of an arrow and asks there: the maximum over
-// the tuples, or, for `all`, the minimum over at least one. The subject's
-// relation is ignored, and a wildcard contributes no.
-func (a *Access) through(o rel.Object, left syntax.Expr, kind syntax.ArrowKind, there func(rel.Object) truth) truth {
+// through follows the left side of an arrow and asks there: the maximum over the
+// tuples of min(caveat, what is there), or, for `all`, the minimum over at least
+// one. The subject's relation is ignored, and a wildcard contributes no.
+func (a *Access) through(o rel.Object, left syntax.Expr, kind syntax.ArrowKind, there func(rel.Object) Truth) Truth {
 	switch left := syntax.Strip(left).(type) {
 	case *syntax.NameExpr:
 		return a.over(o, rel.Name(left.Name.Text), kind, there)
 	case *syntax.ArrowExpr:
 		// a->b->c: b's tuples of each object behind a.
-		return a.through(o, left.Left, left.Kind, func(o2 rel.Object) truth {
+		return a.through(o, left.Left, left.Kind, func(o2 rel.Object) Truth {
 			return a.over(o2, rel.Name(left.Target.Text), kind, there)
 		})
 	}
 	panic(fmt.Sprintf("oracle: unreachable left side of an arrow %T", left))
 }
 
-func (a *Access) over(o rel.Object, relation rel.Name, kind syntax.ArrowKind, there func(rel.Object) truth) truth {
-	subjects := a.oracle.at[place{o, relation}]
-	most, least := no, yes
-	for _, s := range subjects {
-		v := no
-		if o2, ok := s.Object(); ok {
-			v = there(o2)
+func (a *Access) over(o rel.Object, relation rel.Name, kind syntax.ArrowKind, there func(rel.Object) Truth) Truth {
+	tuples := a.oracle.at[place{o, relation}]
+	most, least := No, Yes
+	for _, t := range tuples {
+		v := No
+		if o2, ok := t.Subject.Object(); ok {
+			v = min(a.verdict(t).truth, there(o2))
 		}
 		most, least = max(most, v), min(least, v)
 	}
-	if kind == syntax.All && len(subjects) > 0 {
+	if kind == syntax.All && len(tuples) > 0 {
 		return least
 	}
 	return most
 }
 
-// Holds reports whether the principal holds a name on an object. It is false
+// Result is what the principal's hold on a name of an object comes to. It is no
 // for what the schema does not know: whoever asks has looked the name up.
-func (a *Access) Holds(o rel.Object, name rel.Name) bool { return a.held[pair{o, name}] == yes }
+func (a *Access) Result(o rel.Object, name rel.Name) Truth { return a.held[pair{o, name}] }
 
-// Role is the highest role that the principal holds on the object; empty for none.
+// Holds reports whether the principal certainly holds a name on an object.
+func (a *Access) Holds(o rel.Object, name rel.Name) bool { return a.Result(o, name) == Yes }
+
+// Role is the highest role that the principal certainly holds on the object;
+// empty for none.
 func (a *Access) Role(o rel.Object) rel.Name {
-	if d := a.oracle.schema.definitions[o.Type()]; d != nil {
-		for _, role := range slices.Backward(d.ladder) {
-			if a.Holds(o, role) {
-				return role
-			}
-		}
+	role, _ := a.highest(o, Yes)
+	return role
+}
+
+// ConditionalRole is the highest role that the principal holds conditionally,
+// where that is higher than Role; otherwise empty.
+func (a *Access) ConditionalRole(o rel.Object) rel.Name {
+	_, certain := a.highest(o, Yes)
+	if role, rank := a.highest(o, Conditional); rank > certain {
+		return role
 	}
 	return ""
 }
 
-// Names are the permissions that the principal holds on the object, in source order.
-func (a *Access) Names(o rel.Object) []rel.Name {
-	var names []rel.Name
+// highest is the highest role that is held as much as this, and its rank; -1 for
+// none.
+func (a *Access) highest(o rel.Object, least Truth) (role rel.Name, rank int) {
 	if d := a.oracle.schema.definitions[o.Type()]; d != nil {
-		for _, name := range d.listed {
-			if a.Holds(o, name) {
-				names = append(names, name)
+		for rank, role := range slices.Backward(d.ladder) {
+			if a.Result(o, role) >= least {
+				return role, rank
 			}
+		}
+	}
+	return "", -1
+}
+
+// Names are the permissions that the principal certainly holds on the object, in
+// source order.
+func (a *Access) Names(o rel.Object) []rel.Name { return a.listed(o, Yes) }
+
+// ConditionalNames are the permissions that it holds conditionally.
+func (a *Access) ConditionalNames(o rel.Object) []rel.Name { return a.listed(o, Conditional) }
+
+func (a *Access) listed(o rel.Object, want Truth) []rel.Name {
+	var names []rel.Name
+	for _, name := range a.oracle.PermissionsOf(o.Type()) {
+		if a.Result(o, name) == want {
+			names = append(names, name)
 		}
 	}
 	return names
@@ -227,8 +266,10 @@ func (a *Access) Names(o rel.Object) []rel.Name {
 // that is the same here says nothing about exclusion.
 func (a *Access) IgnoringExclusion() *Access {
 	if a.generous == nil {
-		a.generous = &Access{oracle: a.oracle, principal: a.principal, held: map[pair]truth{}, exclusionIgnored: true}
-		a.generous.solve()
+		generous := *a
+		generous.exclusionIgnored = true
+		generous.solve()
+		a.generous = &generous
 	}
 	return a.generous
 }
@@ -236,5 +277,5 @@ func (a *Access) IgnoringExclusion() *Access {
 // ChangedByExclusion reports whether the answer to a question is what it is
 // because of some `-` or `except`.
 func (a *Access) ChangedByExclusion(o rel.Object, name rel.Name) bool {
-	return a.Holds(o, name) != a.IgnoringExclusion().Holds(o, name)
+	return a.Result(o, name) != a.IgnoringExclusion().Result(o, name)
 }

@@ -114,10 +114,39 @@ func TestSchemasWithoutAMeaningAreRefused(t *testing.T) {
 			definition doc { relation a: user; permission p = a; permission q = p->a }`, fault.ArrowMustStartAtARelation},
 		{"a subject of no type", `
 			definition doc { relation a: user }`, fault.SubjectTypeMustExist},
-		{"a condition", `
-			caveat c(x int) { x > 1 }
+		{"a caveat that is not there", `
 			definition user {}
-			definition doc { relation a: user with c }`, fault.NotInThisRelease},
+			definition doc { relation a: user with c }`, fault.CaveatMustExist},
+		{"a caveat that stands twice", `
+			caveat c(x int) { x > 1 }
+			caveat c(x int) { x > 2 }
+			definition user {}`, fault.NameMustBeUnique},
+		{"a caveat of an unknown name", `
+			caveat c(x int) { y > 1 }
+			definition user {}`, fault.CaveatMustBeValid},
+		{"another file", `
+			use import
+			import "other.zed"
+			definition user {}`, fault.NotInThisRelease},
+		{"a partial that is not there", `
+			use partial
+			definition user { ...p }`, fault.NameMustExist},
+		{"a partial in itself", `
+			use partial
+			partial p { ...q }
+			partial q { ...p }
+			definition user { ...p }`, fault.ClauseMustFit},
+		{"a partial's name that the definition has, too", `
+			use partial
+			definition user {}
+			partial p { relation a: user }
+			definition doc { ...p; relation a: user }`, fault.NameMustBeUnique},
+		{"roles of its own and of a partial", `
+			use partial
+			use roles
+			definition user {}
+			partial p { roles { a: user } }
+			definition doc { ...p; roles { b: user } }`, fault.RolesMustStandTogether},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			if _, err := oracle.New(parse(t, c.schema), nil); !fault.Is(err, c.want) {
@@ -186,7 +215,7 @@ func TestOtherArrowsAndSelf(t *testing.T) {
 	} {
 		asked, who, _ := strings.Cut(question, "@")
 		object, name := pair(t, asked)
-		if got := o.For(principal(t, who)).Holds(object, name); got != want {
+		if got := o.For(principal(t, who), rel.Context{}).Holds(object, name); got != want {
 			t.Errorf("%s: got %t", question, got)
 		}
 	}
@@ -204,14 +233,14 @@ func TestAccessListsRoleAndPermissions(t *testing.T) {
 			permission never = nil
 		}`, "doc:1#editor@user:eva", "doc:1#author@user:art")
 	object, _ := pair(t, "doc:1#")
-	eva := o.For(principal(t, "user:eva"))
+	eva := o.For(principal(t, "user:eva"), rel.Context{})
 	if got := eva.Role(object); got != "editor" {
 		t.Errorf("role %q", got)
 	}
 	if diff := cmp.Diff([]rel.Name{"write", "read"}, eva.Names(object)); diff != "" {
 		t.Error(diff)
 	}
-	art := o.For(principal(t, "user:art"))
+	art := o.For(principal(t, "user:art"), rel.Context{})
 	if got := art.Role(object); got != "" {
 		t.Errorf("role %q", got)
 	}
@@ -257,7 +286,7 @@ func TestWhatAnAnswerDependsOn(t *testing.T) {
 	} {
 		asked, who, _ := strings.Cut(text, "@")
 		object, name := pair(t, asked)
-		if got := o.For(principal(t, who)).ChangedByExclusion(object, name); got != want {
+		if got := o.For(principal(t, who), rel.Context{}).ChangedByExclusion(object, name); got != want {
 			t.Errorf("%s changed by exclusion: %t", text, got)
 		}
 	}

@@ -9,8 +9,11 @@ import (
 )
 
 // The rules of what a write leaves behind, each computed straight over the list
-// of tuples, on the state after the write. Every rule but the lower bound is
-// judged on all that is stored: what the write did not touch kept the rule before.
+// of live tuples, on the state after the write. Upper bounds and the one-role rules
+// are judged on all of it: what the write did not touch kept the rule before, and
+// no expiry breaks it. Lower bounds and `of` are judged around what the write
+// changed: an object may stand without its lower bound's other side, and what a
+// subject stood in may have expired.
 
 // oneRolePerSubject is `roles one per subject` and `one per subject with REL`.
 func (o *Oracle) oneRolePerSubject([]rel.Change) []*fault.Fault {
@@ -24,7 +27,7 @@ func (o *Oracle) oneRolePerSubject([]rel.Change) []*fault.Fault {
 				}
 			}
 		}
-		if len(same) > 1 && same[0] == t { // said once, by the first of them
+		if len(same) > 1 && same[0].Key == t.Key { // said once, by the first of them
 			faults = append(faults, fault.Newf(fault.OneRolePerSubject, "%s has %d roles on %s", t.Subject, len(same), t.Object).
 				Do("take the other away in the same write"))
 		}
@@ -71,7 +74,12 @@ func (o *Oracle) oneAcross(d *definition, relation, link rel.Name) []*fault.Faul
 // linked reports whether a tuple object#link@w is stored. A userset or a
 // wildcard names no one object that the relation points to.
 func (o *Oracle) linked(object rel.Object, link rel.Name, w rel.Object) bool {
-	return slices.Contains(o.at[place{object, link}], rel.Of(w))
+	return o.stands(rel.Key{Object: object, Relation: link, Subject: rel.Of(w)})
+}
+
+// stands reports whether a live tuple has the key.
+func (o *Oracle) stands(key rel.Key) bool {
+	return indexOf(o.at[place{key.Object, key.Relation}], key) >= 0
 }
 
 // upperBounds counts all live tuples of a relation on one object.
@@ -87,9 +95,10 @@ func (o *Oracle) upperBounds([]rel.Change) []*fault.Fault {
 	})
 }
 
-// lowerBounds counts the tuples whose subject is not a wildcard, on every object
-// that a changed tuple names, as object or as subject, and that still stands in
-// some live tuple. The object that is gone as a whole needs nothing any more.
+// lowerBounds counts the tuples whose subject is not a wildcard and that always
+// count, on every object that a changed tuple names, as object or as subject, and
+// that still stands in some live tuple. The object that is gone as a whole needs
+// nothing any more.
 func (o *Oracle) lowerBounds(changes []rel.Change) []*fault.Fault {
 	var named []rel.Object
 	for _, c := range changes {
@@ -103,8 +112,8 @@ func (o *Oracle) lowerBounds(changes []rel.Change) []*fault.Fault {
 	})
 	return o.countEach(standing, func(object rel.Object, r *syntax.Relation) *fault.Fault {
 		count := 0
-		for _, s := range o.at[place{object, rel.Name(r.Name.Text)}] {
-			if !s.IsWildcard() {
+		for _, t := range o.at[place{object, rel.Name(r.Name.Text)}] {
+			if !t.Subject.IsWildcard() && t.Always() {
 				count++
 			}
 		}
@@ -135,15 +144,21 @@ func (o *Oracle) countEach(objects []rel.Object, judge func(rel.Object, *syntax.
 }
 
 // subjectsIn is `of REL`: a subject of the relation also stands, as the same
-// subject, in a stored tuple of REL on the same object.
-func (o *Oracle) subjectsIn([]rel.Change) []*fault.Fault {
+// subject, in a live tuple of REL on the same object. It is judged for every tuple
+// that the write puts or changes, and for every tuple that needs one that it takes
+// away or changes: what was not there before is not missed.
+func (o *Oracle) subjectsIn(changes []rel.Change) []*fault.Fault {
 	var faults []*fault.Fault
 	for _, t := range o.tuples {
 		r := o.schema.definitions[t.Object.Type()].relations[t.Relation]
 		if r.Of == nil {
 			continue
 		}
-		if !slices.Contains(o.at[place{t.Object, rel.Name(r.Of.Text)}], t.Subject) {
+		needed := rel.Key{Object: t.Object, Relation: rel.Name(r.Of.Text), Subject: t.Subject}
+		touched := slices.ContainsFunc(changes, func(c rel.Change) bool {
+			return c.Tuple.Key == t.Key || c.Tuple.Key == needed && c.Op != rel.Create
+		})
+		if touched && !o.stands(needed) {
 			faults = append(faults, fault.Newf(fault.SubjectMustBeIn, "%s: %s is not in %s#%s", t, t.Subject, t.Object, r.Of.Text).
 				Do("put it there in the same write"))
 		}

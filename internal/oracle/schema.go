@@ -3,6 +3,7 @@ package oracle
 import (
 	"slices"
 
+	"github.com/pemba-io/pemba/internal/condition"
 	"github.com/pemba-io/pemba/internal/fault"
 	"github.com/pemba-io/pemba/internal/rel"
 	"github.com/pemba-io/pemba/internal/schema/syntax"
@@ -12,6 +13,7 @@ import (
 type schema struct {
 	definitions map[rel.ObjectType]*definition
 	order       []*definition
+	caveats     map[rel.CaveatName]*condition.Caveat
 	strata      [][]unit // lowest first; see strata.go
 }
 
@@ -47,16 +49,39 @@ func (d *definition) above(role rel.Name) rel.Name {
 	return d.ladder[i+1]
 }
 
+// computed is what a role is computed from beside what is stored and the role
+// above: its own EXPR, and REL->role for each `inherit from REL`.
+func (d *definition) computed(role rel.Name) []syntax.Expr {
+	var all []syntax.Expr
+	r := d.relations[role]
+	if r.Expr != nil {
+		all = append(all, r.Expr)
+	}
+	for _, from := range d.roles.Inherits {
+		all = append(all, arrow(from.Rel, r.Name))
+	}
+	return all
+}
+
 // isRole reports whether the name is a role of the ladder.
 func (d *definition) isRole(name rel.Name) bool { return slices.Contains(d.ladder, name) }
 
 func read(file *syntax.File) (*schema, error) {
+	for _, i := range file.Imports {
+		// What another text says cannot be known here.
+		return nil, fault.New(fault.NotInThisRelease, "an import is not read here").At(i.At.Line, i.At.Column)
+	}
 	s := &schema{definitions: map[rel.ObjectType]*definition{}}
-	if f := outsideThisRelease(file); f != nil {
-		return nil, f
+	var err error
+	if s.caveats, err = readCaveats(file); err != nil {
+		return nil, err
 	}
 	for _, tree := range file.Definitions {
-		d, err := readDefinition(tree)
+		whole, err := included(file, tree, nil)
+		if err != nil {
+			return nil, err
+		}
+		d, err := readDefinition(whole)
 		if err != nil {
 			return nil, err
 		}
@@ -75,37 +100,29 @@ func read(file *syntax.File) (*schema, error) {
 	return s, nil
 }
 
-// outsideThisRelease finds what this evaluator gives no meaning to. Silence
-// would be an answer, and a wrong one.
-func outsideThisRelease(file *syntax.File) *fault.Fault {
-	refuse := func(what string, at syntax.Pos) *fault.Fault {
-		return fault.Newf(fault.NotInThisRelease, "%s is not in this release", what).At(at.Line, at.Column)
-	}
-	for _, c := range file.Caveats {
-		return refuse("a caveat", c.At)
-	}
-	for _, i := range file.Imports {
-		return refuse("an import", i.At)
-	}
-	for _, p := range file.Partials {
-		return refuse("a partial", p.At)
-	}
-	for _, d := range file.Definitions {
-		for _, i := range d.Includes {
-			return refuse("a partial", i.At)
+// included is a definition with the members of the partials that it includes, as
+// if they were written in it. A partial may include others; within are those that
+// this one stands in.
+func included(file *syntax.File, d *syntax.Definition, within []string) (*syntax.Definition, error) {
+	whole := *d
+	for _, include := range d.Includes {
+		name := include.Name.Text
+		i := slices.IndexFunc(file.Partials, func(p *syntax.Definition) bool { return p.Name.Text == name })
+		if i < 0 {
+			return nil, fault.Newf(fault.NameMustExist, "there is no partial %s", name).At(include.At.Line, include.At.Column)
 		}
-		if len(d.Roles) > 1 {
-			return fault.New(fault.RolesMustStandTogether, "a definition has two roles blocks").At(d.Roles[1].At.Line, d.Roles[1].At.Column)
+		if slices.Contains(within, name) {
+			return nil, fault.Newf(fault.ClauseMustFit, "the partial %s includes itself", name).At(include.At.Line, include.At.Column)
 		}
-		for _, r := range stored(d) {
-			for _, t := range r.Types {
-				if t.Caveat != nil || t.Expiration {
-					return refuse("a subject with a caveat or an expiration", t.At)
-				}
-			}
+		p, err := included(file, file.Partials[i], append(slices.Clone(within), name))
+		if err != nil {
+			return nil, err
 		}
+		whole.Relations = slices.Concat(whole.Relations, p.Relations)
+		whole.Permissions = slices.Concat(whole.Permissions, p.Permissions)
+		whole.Roles = slices.Concat(whole.Roles, p.Roles)
 	}
-	return nil
+	return &whole, nil
 }
 
 // stored is every relation and role of a definition.
@@ -143,6 +160,10 @@ func readDefinition(tree *syntax.Definition) (*definition, error) {
 		d.permissions[rel.Name(p.Name.Text)] = p
 		d.listed = append(d.listed, rel.Name(p.Name.Text))
 	}
+	if len(tree.Roles) > 1 {
+		second := tree.Roles[1].At
+		return nil, fault.Newf(fault.RolesMustStandTogether, "%s has two roles blocks", d.typ).At(second.Line, second.Column)
+	}
 	for _, block := range tree.Roles {
 		d.roles = block
 		for _, r := range block.Roles {
@@ -152,26 +173,71 @@ func readDefinition(tree *syntax.Definition) (*definition, error) {
 	return d, nil
 }
 
-// fits says why a tuple is not allowed; nil where it is. The subject's form is
-// one of the relation's types exactly.
-func (s *schema) fits(t rel.Tuple) *fault.Fault {
-	d := s.definitions[t.Object.Type()]
-	if d == nil {
-		return fault.Newf(fault.NotInSchema, "%s: there is no type %s", t, t.Object.Type()).
-			Do("write a tuple of a type that the schema defines")
-	}
-	r := d.relations[t.Relation]
-	if r == nil {
-		return fault.Newf(fault.NotInSchema, "%s: %s has no relation or role %s", t, d.typ, t.Relation).
-			Do("write a relation or a role; a permission is computed")
-	}
-	for _, form := range r.Types {
-		if subjectHasForm(t.Subject, form) {
-			return nil
+// allFit is what is wrong with tuples, all of it; nil where they are allowed.
+func (s *schema) allFit(tuples []rel.Tuple) error {
+	var faults []*fault.Fault
+	for _, t := range tuples {
+		if f := s.fits(t); f != nil {
+			faults = append(faults, f)
 		}
 	}
-	return fault.Newf(fault.NotInSchema, "%s: %s#%s does not allow such a subject", t, d.typ, t.Relation).
-		Do("write a subject of a form that the relation lists")
+	return fault.Join(faults)
+}
+
+// fits says why a tuple is not allowed; nil where it is. Its form is one of the
+// relation's types exactly: the subject's, its caveat, and whether it expires.
+// What it brings for the caveat are parameters of that, of their types.
+func (s *schema) fits(t rel.Tuple) *fault.Fault {
+	forms, f := s.forms(t.Key)
+	if f != nil {
+		return f
+	}
+	if !slices.ContainsFunc(forms, func(form *syntax.TypeRef) bool { return tupleHasForm(t, form) }) {
+		return fault.Newf(fault.NotInSchema, "%s: %s#%s does not allow such a subject with this caveat and expiration", t, t.Object.Type(), t.Relation).
+			Do("write a subject of a form that the relation lists")
+	}
+	if t.Caveat.IsZero() {
+		return nil
+	}
+	if err := s.caveats[t.Caveat.Name].CheckContext(t.Caveat.Context); err != nil {
+		return fault.Newf(fault.NotInSchema, "%s: the values do not fit the caveat", t).
+			Do("write parameters of the caveat with values of their types").Because(err)
+	}
+	return nil
+}
+
+// forms are the forms of the relation that allow a key's subject, whatever they
+// say of caveat and expiration; there is at least one, or a fault.
+func (s *schema) forms(k rel.Key) ([]*syntax.TypeRef, *fault.Fault) {
+	d := s.definitions[k.Object.Type()]
+	if d == nil {
+		return nil, fault.Newf(fault.NotInSchema, "%s: there is no type %s", k, k.Object.Type()).
+			Do("write a tuple of a type that the schema defines")
+	}
+	r := d.relations[k.Relation]
+	if r == nil {
+		return nil, fault.Newf(fault.NotInSchema, "%s: %s has no relation or role %s", k, d.typ, k.Relation).
+			Do("write a relation or a role; a permission is computed")
+	}
+	var forms []*syntax.TypeRef
+	for _, form := range r.Types {
+		if subjectHasForm(k.Subject, form) {
+			forms = append(forms, form)
+		}
+	}
+	if len(forms) == 0 {
+		return nil, fault.Newf(fault.NotInSchema, "%s: %s#%s does not allow such a subject", k, d.typ, k.Relation).
+			Do("write a subject of a form that the relation lists")
+	}
+	return forms, nil
+}
+
+func tupleHasForm(t rel.Tuple, form *syntax.TypeRef) bool {
+	caveat := ""
+	if form.Caveat != nil {
+		caveat = form.Caveat.Text
+	}
+	return string(t.Caveat.Name) == caveat && t.Expires.Never() == !form.Expiration
 }
 
 func subjectHasForm(s rel.Subject, form *syntax.TypeRef) bool {

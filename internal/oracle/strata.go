@@ -78,11 +78,8 @@ func (s *schema) needs(d *definition, name rel.Name) []need {
 	if !d.isRole(name) {
 		return all
 	}
-	if r.Expr != nil {
-		s.needsOf(d, r.Expr, false, add)
-	}
-	for _, from := range d.roles.Inherits {
-		s.needsOf(d, arrow(from.Rel, r.Name), false, add)
+	for _, e := range d.computed(name) {
+		s.needsOf(d, e, false, add)
 	}
 	if higher := d.above(name); higher != "" {
 		add(d.typ, higher, false)
@@ -182,6 +179,9 @@ func (s *schema) resolveRelation(d *definition, r *syntax.Relation) *fault.Fault
 	for _, form := range r.Types {
 		if s.definitions[rel.ObjectType(form.Type.Text)] == nil {
 			return fault.Newf(fault.SubjectTypeMustExist, "there is no type %s", form.Type.Text).At(form.At.Line, form.At.Column)
+		}
+		if form.Caveat != nil && s.caveats[rel.CaveatName(form.Caveat.Text)] == nil {
+			return fault.Newf(fault.CaveatMustExist, "there is no caveat %s", form.Caveat.Text).At(form.Caveat.At.Line, form.Caveat.At.Column)
 		}
 		if relationOf(form) != "" && !s.has(rel.ObjectType(form.Type.Text), *form.Relation) {
 			return fault.Newf(fault.SubjectRelationMustExist, "%s has no %s", form.Type.Text, form.Relation.Text).At(form.At.Line, form.At.Column)

@@ -3,6 +3,7 @@ package rel_test
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/pemba-io/pemba/internal/fault"
 	"github.com/pemba-io/pemba/internal/rel"
@@ -91,14 +92,28 @@ func TestSubjects(t *testing.T) {
 }
 
 func TestTuples(t *testing.T) {
+	ana := rel.Key{Object: object(t, "doc:1"), Relation: "viewer", Subject: subject(t, "user:ana")}
+	hours := func(text string) rel.Caveat {
+		values, err := rel.ParseContext(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return rel.Caveat{Name: "office/hours", Context: values}
+	}
+	newYear := rel.Expiry(time.Date(2027, 1, 1, 0, 0, 0, 0, time.UTC).UnixMicro())
 	for text, want := range map[string]rel.Tuple{
-		"project:p1#viewer@team:core#member": {
+		"project:p1#viewer@team:core#member": {Key: rel.Key{
 			Object: object(t, "project:p1"), Relation: "viewer", Subject: subject(t, "team:core#member"),
-		},
+		}},
 		// The object may hold an '@', and so may the subject.
-		"doc:a@b#viewer@user:x@y": {
+		"doc:a@b#viewer@user:x@y": {Key: rel.Key{
 			Object: object(t, "doc:a@b"), Relation: "viewer", Subject: subject(t, "user:x@y"),
-		},
+		}},
+		"doc:1#viewer@user:ana[office/hours]":                                                       {Key: ana, Caveat: rel.Caveat{Name: "office/hours"}},
+		`doc:1#viewer@user:ana[office/hours:{"at":"[9]","opens":9}]`:                                {Key: ana, Caveat: hours(`{"opens":9, "at":"[9]"}`)},
+		"doc:1#viewer@user:ana[expiration:2027-01-01T00:00:00Z]":                                    {Key: ana, Expires: newYear},
+		`doc:1#viewer@user:ana[office/hours][expiration:2027-01-01T00:00:00Z]`:                      {Key: ana, Caveat: rel.Caveat{Name: "office/hours"}, Expires: newYear},
+		`doc:1#viewer@user:ana[office/hours:{"a":[1,{"b":null}]}][expiration:2027-01-01T00:00:00Z]`: {Key: ana, Caveat: hours(`{"a":[1.0,{"b":null}]}`), Expires: newYear},
 	} {
 		got, err := rel.ParseTuple(text)
 		if err != nil || got != want {
@@ -107,14 +122,39 @@ func TestTuples(t *testing.T) {
 		if got.String() != text {
 			t.Errorf("%s came back as %s", text, got)
 		}
+		if got.Always() != !strings.Contains(text, "[") {
+			t.Errorf("%s always counts: %t", text, got.Always())
+		}
+	}
+	for text, same := range map[string]string{ // written in other ways
+		`doc:1#viewer@user:ana [office/hours:{ "opens" : 9.0 } ] [expiration:2027-01-01T02:00:00+02:00]`: `doc:1#viewer@user:ana[office/hours:{"opens":9}][expiration:2027-01-01T00:00:00Z]`,
+		`doc:1#viewer@user:ana[office/hours:{}]`:                                                         `doc:1#viewer@user:ana[office/hours]`,
+		`doc:1#viewer@user:ana[expiration:2027-01-01T00:00:00.0000019Z]`:                                 `doc:1#viewer@user:ana[expiration:2027-01-01T00:00:00.000001Z]`,
+	} {
+		if got, err := rel.ParseTuple(text); err != nil || got.String() != same {
+			t.Errorf("%s = %v, %v; want %s", text, got, err, same)
+		}
 	}
 	for text, code := range map[string]fault.Code{
-		"project:p1":                          fault.TupleMustBeReadable,
-		"project:p1#viewer":                   fault.TupleMustBeReadable,
-		"project:p1@user:ana":                 fault.TupleMustBeReadable,
-		"project:p1#@user:ana":                fault.NameMustBeValid,
-		"doc:1#viewer@user:a[office_hours]":   fault.NotInThisRelease,
-		"doc:1#viewer@user:a[expiration:now]": fault.NotInThisRelease,
+		"project:p1":                                                  fault.TupleMustBeReadable,
+		"project:p1#viewer":                                           fault.TupleMustBeReadable,
+		"project:p1@user:ana":                                         fault.TupleMustBeReadable,
+		"project:p1#@user:ana":                                        fault.NameMustBeValid,
+		"doc:1#viewer@user:a[":                                        fault.TupleMustBeReadable,
+		"doc:1#viewer@user:a[]":                                       fault.CaveatNameMustBeValid,
+		"doc:1#viewer@user:a[Hours]":                                  fault.CaveatNameMustBeValid,
+		"doc:1#viewer@user:a[hours":                                   fault.TupleMustBeReadable,
+		"doc:1#viewer@user:a[hours]x":                                 fault.TupleMustBeReadable,
+		"doc:1#viewer@user:a[hours][hours]":                           fault.TupleMustBeReadable,
+		"doc:1#viewer@user:a[hours:{]":                                fault.ContextMustBeReadable,
+		"doc:1#viewer@user:a[hours:9]":                                fault.ContextMustBeReadable,
+		`doc:1#viewer@user:a[hours:{"a":1}`:                           fault.TupleMustBeReadable,
+		"doc:1#viewer@user:a[expiration]":                             fault.TupleMustBeReadable,
+		"doc:1#viewer@user:a[expiration:now]":                         fault.ExpirationMustBeATime,
+		"doc:1#viewer@user:a[expiration:1970-01-01T00:00:00Z]":        fault.ExpirationMustBeATime,
+		"doc:1#viewer@user:a[expiration:2027-01-01T00:00:00Z][hours]": fault.TupleMustBeReadable,
+		"doc:1#viewer@user:a[expiration:2027-01-01T00:00:00Z][expiration:2027-01-01T00:00:00Z]":    fault.TupleMustBeReadable,
+		`doc:1#viewer@user:a[hours:{"a":"` + strings.Repeat("x", rel.TupleContextBytesMax) + `"}]`: fault.FieldMustBeWithinBounds,
 	} {
 		if _, err := rel.ParseTuple(text); !fault.Is(err, code) {
 			t.Errorf("%s: %v, want %v", text, err, code)

@@ -1,66 +1,162 @@
 package rel
 
 import (
+	"cmp"
 	"strings"
 
 	"github.com/pemba-io/pemba/internal/fault"
 )
 
-// A Tuple is one stored relationship: "subject has relation on object". Two
-// tuples with the same three parts are the same tuple.
-type Tuple struct {
+// A Key identifies a tuple: "subject has relation on object". Keys are comparable
+// and serve as map keys.
+type Key struct {
 	Object   Object
 	Relation Name
 	Subject  Subject
 }
 
+func (k Key) String() string {
+	return k.Object.String() + "#" + string(k.Relation) + "@" + k.Subject.String()
+}
+
+// Compare orders keys by object, relation and subject.
+func (k Key) Compare(l Key) int {
+	if c := k.Object.Compare(l.Object); c != 0 {
+		return c
+	}
+	if c := strings.Compare(string(k.Relation), string(l.Relation)); c != 0 {
+		return c
+	}
+	return k.Subject.Compare(l.Subject)
+}
+
+// A Tuple is one stored relationship. Its key identifies it: two tuples with the
+// same key are the same tuple, with other attributes. The attributes say when it
+// counts: where its caveat is true, and until it expires. Without them it always
+// does.
+type Tuple struct {
+	Key
+	Caveat  Caveat
+	Expires Expiry
+}
+
+// Always reports whether the tuple counts whatever the time and the context:
+// it has neither caveat nor expiration.
+func (t Tuple) Always() bool { return t.Caveat.IsZero() && t.Expires.Never() }
+
+// String is the tuple as text: the key, then the caveat and the expiration in
+// brackets where it has them.
 func (t Tuple) String() string {
-	return t.Object.String() + "#" + string(t.Relation) + "@" + t.Subject.String()
+	s := t.Key.String()
+	if !t.Caveat.IsZero() {
+		s += "[" + t.Caveat.String() + "]"
+	}
+	if !t.Expires.Never() {
+		s += "[" + expirationWord + ":" + t.Expires.String() + "]"
+	}
+	return s
 }
 
-// Compare orders tuples by object, relation and subject.
+// Compare orders tuples by key, then by what attributes they have.
 func (t Tuple) Compare(u Tuple) int {
-	if c := t.Object.Compare(u.Object); c != 0 {
-		return c
-	}
-	if c := strings.Compare(string(t.Relation), string(u.Relation)); c != 0 {
-		return c
-	}
-	return t.Subject.Compare(u.Subject)
+	return cmp.Or(
+		t.Key.Compare(u.Key),
+		strings.Compare(string(t.Caveat.Name), string(u.Caveat.Name)),
+		strings.Compare(t.Caveat.Context.json, u.Caveat.Context.json),
+		cmp.Compare(t.Expires, u.Expires))
 }
 
-// ParseTuple reads "type:id#relation@subject". A caveat or an expiration after
-// it is a fault: this release has neither.
-func ParseTuple(s string) (Tuple, error) {
-	if strings.HasSuffix(s, "]") {
-		return Tuple{}, fault.Newf(fault.NotInThisRelease, "tuple %s has a caveat or an expiration", quote(s)).
-			Do("this release has neither; leave the brackets out")
+// ParseKey reads "type:id#relation@subject". A caveat or an expiration after it is
+// a fault: they are no part of what identifies a tuple.
+func ParseKey(s string) (Key, error) {
+	// Neither an id nor a name holds a bracket.
+	if strings.ContainsRune(s, '[') {
+		return Key{}, fault.Newf(fault.TupleMustBeReadable, "%s has a caveat or an expiration, and only the tuple itself is wanted here", quote(s)).
+			Do("leave the brackets out; object, relation and subject identify a tuple")
 	}
 	object, rest, found := strings.Cut(s, "#")
 	if !found {
-		return Tuple{}, unreadable(s)
+		return Key{}, unreadable(s)
 	}
 	relation, subject, found := strings.Cut(rest, "@")
 	if !found {
-		return Tuple{}, unreadable(s)
+		return Key{}, unreadable(s)
+	}
+	var k Key
+	var err error
+	if k.Object, err = ParseObject(object); err != nil {
+		return Key{}, err
+	}
+	if k.Relation, err = ParseName(relation); err != nil {
+		return Key{}, err
+	}
+	if k.Subject, err = ParseSubject(subject); err != nil {
+		return Key{}, err
+	}
+	return k, nil
+}
+
+// ParseTuple reads a tuple's key, and after it, in brackets, its caveat, with
+// values or without, and its expiration, both where it has them and in this order:
+//
+//	project:p1#viewer@user:ana[office_hours:{"opens":9}][expiration:2027-01-01T00:00:00Z]
+func ParseTuple(s string) (Tuple, error) {
+	key, brackets := s, ""
+	if i := strings.IndexByte(s, '['); i >= 0 {
+		key, brackets = s[:i], s[i:]
 	}
 	var t Tuple
 	var err error
-	if t.Object, err = ParseObject(object); err != nil {
+	if t.Key, err = ParseKey(strings.TrimRight(key, " ")); err != nil {
 		return Tuple{}, err
 	}
-	if t.Relation, err = ParseName(relation); err != nil {
-		return Tuple{}, err
-	}
-	if t.Subject, err = ParseSubject(subject); err != nil {
-		return Tuple{}, err
+	for rest := brackets; rest != ""; {
+		if rest, err = t.parseBracket(s, rest); err != nil {
+			return Tuple{}, err
+		}
 	}
 	return t, nil
 }
 
+// parseBracket reads "[caveat]", "[caveat:{…}]" or "[expiration:TIME]" of the
+// tuple s, and returns what follows.
+func (t *Tuple) parseBracket(s, text string) (rest string, err error) {
+	if text[0] != '[' || !t.Expires.Never() {
+		return "", unreadable(s)
+	}
+	end := strings.IndexAny(text, ":]")
+	if end < 0 {
+		return "", unreadable(s)
+	}
+	word, closed := text[1:end], text[end] == ']'
+	rest = text[end+1:]
+	if word == expirationWord {
+		at := strings.IndexByte(rest, ']')
+		if closed || at < 0 {
+			return "", unreadable(s)
+		}
+		t.Expires, err = ParseExpiry(rest[:at])
+		return strings.TrimLeft(rest[at+1:], " "), err
+	}
+	if !t.Caveat.IsZero() {
+		return "", unreadable(s)
+	}
+	if t.Caveat.Name, err = ParseCaveatName(word); err != nil || closed {
+		return strings.TrimLeft(rest, " "), err
+	}
+	if t.Caveat.Context, rest, err = cutContext(rest); err != nil {
+		return "", err
+	}
+	rest, found := strings.CutPrefix(strings.TrimLeft(rest, " "), "]")
+	if !found {
+		return "", unreadable(s)
+	}
+	return strings.TrimLeft(rest, " "), t.Caveat.Context.CheckBytes(TupleContextBytesMax)
+}
+
 func unreadable(s string) error {
 	return fault.Newf(fault.TupleMustBeReadable, "%s is not a tuple", quote(s)).
-		Do("write it as object#relation@subject, for example project:p1#viewer@user:ana")
+		Do("write it as object#relation@subject, for example project:p1#viewer@user:ana, then [caveat] or [caveat:{\"name\":value}] and [expiration:2027-01-01T00:00:00Z] where it has them")
 }
 
 // A Filter selects tuples by their parts; what is left empty selects all. The

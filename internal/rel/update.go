@@ -30,6 +30,7 @@ func (o Op) String() string {
 }
 
 // An Update is one step of a write; the updates of a write apply in their order.
+// The tuple of a Delete is a key alone.
 type Update struct {
 	Op    Op
 	Tuple Tuple
@@ -56,18 +57,28 @@ func ParseUpdate(s string) (Update, error) {
 			Do("write create, touch or delete, and a tuple")
 	}
 	var err error
-	u.Tuple, err = ParseTuple(strings.TrimSpace(text))
+	if u.Op == Delete {
+		u.Tuple.Key, err = ParseKey(strings.TrimSpace(text))
+	} else {
+		u.Tuple, err = ParseTuple(strings.TrimSpace(text))
+	}
 	return u, err
 }
 
 // A Change is what a write did to one tuple, in the end: Create, Touch (an
-// attribute changed) or Delete.
+// attribute changed) or Delete. The tuple is as it is now; of a Delete, as it was.
 type Change struct {
 	Op    Op
 	Tuple Tuple
 }
 
-func (c Change) String() string { return c.Op.String() + " " + c.Tuple.String() }
+// String is the change as a test file writes it: what was deleted by its key.
+func (c Change) String() string {
+	if c.Op == Delete {
+		return c.Op.String() + " " + c.Tuple.Key.String()
+	}
+	return c.Op.String() + " " + c.Tuple.String()
+}
 
 // A Precondition must hold on the state before a write. It is one of three: a
 // tuple matches Filter (Must), none does (MustNot), or Principal holds Name on
@@ -78,6 +89,7 @@ type Precondition struct {
 	Object    Object
 	Name      Name
 	Principal Principal
+	Context   Context // of Holds: values for the parameters of caveats
 }
 
 // A PreconditionKind says which of the three a precondition is.

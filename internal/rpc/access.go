@@ -23,14 +23,13 @@ func (s *permissionServer) EffectiveAccess(ctx context.Context, req *pembav1.Eff
 
 func accessQuery(req *pembav1.EffectiveAccessRequest) (service.AccessQuery, error) {
 	var f form
-	f.refuse("context", len(req.GetContext().GetFields()) > 0, noConditions)
-	f.refuse("contextual_tuples", len(req.GetContextualTuples()) > 0, noContextual)
 	f.refuse("include_grantable_roles", req.GetIncludeGrantableRoles(), "leave it out; grant rules are kept with the schema, and judged by a later release")
 	query := service.AccessQuery{
 		Store:       f.store(req.GetStore()),
 		Consistency: f.consistency(req.GetConsistency()),
 		Object:      f.object(req.GetObject()),
 		Principal:   f.principal(req.GetSubject(), req.GetAdditionalSubjects()),
+		Brought:     f.brought(req.GetContext(), req.GetContextualTuples()),
 		Explain:     req.GetExplain(),
 	}
 	return query, f.err()
@@ -38,10 +37,14 @@ func accessQuery(req *pembav1.EffectiveAccessRequest) (service.AccessQuery, erro
 
 func accessResponse(a service.AccessAnswer) *pembav1.EffectiveAccessResponse {
 	return &pembav1.EffectiveAccessResponse{
-		Snapshot:    a.Snapshot.Token(),
-		Role:        string(a.Role),
-		Permissions: texts(a.Permissions),
-		Explanation: reasonToProto(a.Reason),
+		Snapshot:               a.Snapshot.Token(),
+		Role:                   string(a.Role),
+		Permissions:            texts(a.Permissions),
+		ConditionalRole:        string(a.ConditionalRole),
+		ConditionalPermissions: texts(a.ConditionalPermissions),
+		Missing:                missingToProto(a.Missing, missingBytesMax),
+		ValidUntil:             expiryToProto(a.ValidUntil),
+		Explanation:            reasonToProto(a.Reason),
 	}
 }
 
@@ -54,11 +57,6 @@ func texts(names []rel.Name) []string {
 		out[i] = string(n)
 	}
 	return out
-}
-
-// Expand is not in this release.
-func (*permissionServer) Expand(context.Context, *pembav1.ExpandRequest) (*pembav1.ExpandResponse, error) {
-	return nil, notInThisRelease("PermissionService.Expand", "use ReadSchema for the expression and ReadTuples for the tuples, or Check with `explain` for one subject")
 }
 
 // ListObjects is not in this release.

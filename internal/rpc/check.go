@@ -4,6 +4,8 @@ import (
 	"context"
 	"log/slog"
 
+	"google.golang.org/protobuf/proto"
+
 	pembav1 "github.com/pemba-io/pemba/gen/pemba/v1"
 	"github.com/pemba-io/pemba/internal/engine"
 	"github.com/pemba-io/pemba/internal/service"
@@ -31,8 +33,6 @@ func (s *permissionServer) Check(ctx context.Context, req *pembav1.CheckRequest)
 
 func checkQuery(req *pembav1.CheckRequest) (service.CheckQuery, error) {
 	var f form
-	f.refuse("context", len(req.GetContext().GetFields()) > 0, noConditions)
-	f.refuse("contextual_tuples", len(req.GetContextualTuples()) > 0, noContextual)
 	query := service.CheckQuery{
 		Store:       f.store(req.GetStore()),
 		Consistency: f.consistency(req.GetConsistency()),
@@ -40,6 +40,7 @@ func checkQuery(req *pembav1.CheckRequest) (service.CheckQuery, error) {
 			Object:    f.object(req.GetObject()),
 			Name:      f.permission(req.GetPermission()),
 			Principal: f.principal(req.GetSubject(), req.GetAdditionalSubjects()),
+			Brought:   f.brought(req.GetContext(), req.GetContextualTuples()),
 		},
 		Explain: req.GetExplain(),
 	}
@@ -51,6 +52,8 @@ func checkResponse(a service.CheckAnswer) *pembav1.CheckResponse {
 		Snapshot:    a.Snapshot.Token(),
 		Granted:     a.Result == engine.Granted,
 		Result:      resultToProto(a.Result),
+		Missing:     missingToProto(a.Missing, missingBytesMax),
+		ValidUntil:  expiryToProto(a.ValidUntil),
 		Explanation: reasonToProto(a.Reason),
 	}
 }
@@ -92,12 +95,11 @@ func batchQuery(req *pembav1.BatchCheckRequest) (service.BatchQuery, error) {
 // that begin at the item.
 func batchItem(item *pembav1.BatchCheckItem) service.BatchItem {
 	var f form
-	f.refuse("context", len(item.GetContext().GetFields()) > 0, noConditions)
-	f.refuse("contextual_tuples", len(item.GetContextualTuples()) > 0, noContextual)
 	asked := service.CheckItem{
 		Object:    f.object(item.GetObject()),
 		Name:      f.permission(item.GetPermission()),
 		Principal: f.principal(item.GetSubject(), item.GetAdditionalSubjects()),
+		Brought:   f.brought(item.GetContext(), item.GetContextualTuples()),
 	}
 	return service.BatchItem{CheckItem: asked, Err: f.err()}
 }
@@ -108,12 +110,16 @@ func (s *permissionServer) batchResponse(ctx context.Context, a service.BatchAns
 		Answers:  make([]*pembav1.BatchCheckAnswer, len(a.Outcomes)),
 	}
 	reported := false
+	// Every item has its share of the message, and what those before it left.
+	share, room := answerBytesMax/max(len(a.Outcomes), 1), 0
 	for i, outcome := range a.Outcomes {
+		room += share
 		if outcome.Err == nil {
-			response.Answers[i] = &pembav1.BatchCheckAnswer{Outcome: &pembav1.BatchCheckAnswer_Answer{Answer: &pembav1.CheckAnswer{
-				Granted: outcome.Answer.Result == engine.Granted,
-				Result:  resultToProto(outcome.Answer.Result),
-			}}}
+			answer := checkAnswer(outcome.Answer, room)
+			if answer.Missing != nil {
+				room -= proto.Size(answer)
+			}
+			response.Answers[i] = &pembav1.BatchCheckAnswer{Outcome: &pembav1.BatchCheckAnswer_Answer{Answer: answer}}
 			continue
 		}
 		// What a call that failed for the same reason would have said. The call
@@ -124,9 +130,20 @@ func (s *permissionServer) batchResponse(ctx context.Context, a service.BatchAns
 			reported = true
 			s.edge.report(ctx, pembav1.PermissionService_BatchCheck_FullMethodName, f, outcome.Err)
 		}
-		response.Answers[i] = &pembav1.BatchCheckAnswer{Outcome: &pembav1.BatchCheckAnswer_Error{Error: f.item()}}
+		failed := f.item()
+		room -= proto.Size(failed)
+		response.Answers[i] = &pembav1.BatchCheckAnswer{Outcome: &pembav1.BatchCheckAnswer_Error{Error: failed}}
 	}
 	return response
+}
+
+func checkAnswer(a engine.Answer, room int) *pembav1.CheckAnswer {
+	return &pembav1.CheckAnswer{
+		Granted:    a.Result == engine.Granted,
+		Result:     resultToProto(a.Result),
+		Missing:    missingToProto(a.Missing, room),
+		ValidUntil: expiryToProto(a.ValidUntil),
+	}
 }
 
 // resultToProto never answers RESULT_UNSPECIFIED: what is no result is denied.

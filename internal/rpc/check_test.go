@@ -198,7 +198,7 @@ func TestABatchFailsItemByItem(t *testing.T) {
 		item("project:p1", "edit", "user:eve"),
 		item("project:p1", "", "user"),
 		item("projekt:p1", "edit", "user:eve"),
-		{Object: "project:p1", Permission: "edit", Subject: "user:eve", ContextualTuples: []*pembav1.Tuple{tuple("project:p1", "viewer", "user:eve")}},
+		{Object: "project:p1", Permission: "edit", Subject: "user:eve", ContextualTuples: []*pembav1.Tuple{tuple("project:p1", "viewer", "user:eve"), tuple("project:p1", "viewr", "user:eve")}},
 		item("project:p1", "edit", "user:sam"),
 	}})
 	if err != nil {
@@ -218,7 +218,7 @@ func TestABatchFailsItemByItem(t *testing.T) {
 	}{
 		1: {codes.InvalidArgument, "FIELD_MUST_BE_SET", "permission subject"},
 		2: {codes.InvalidArgument, "TYPE_MUST_EXIST", "object"},
-		3: {codes.Unimplemented, "NOT_IN_THIS_RELEASE", "contextual_tuples"},
+		3: {codes.FailedPrecondition, "NOT_IN_SCHEMA", "contextual_tuples[1]"},
 	} {
 		e := got[i].GetError()
 		var fields []string

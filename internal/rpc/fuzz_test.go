@@ -2,6 +2,7 @@ package rpc
 
 import (
 	"context"
+	"math"
 	"testing"
 
 	"google.golang.org/grpc"
@@ -26,9 +27,22 @@ type method struct {
 	handler grpc.MethodHandler
 }
 
+const fuzzSchema = "use expiration\n" + worldSchema + `
+caveat office_hours(now int, opens int, closes int) { opens <= now && now < closes }
+definition door {
+  relation opener: user with office_hours | user with expiration | user with office_hours and expiration
+  permission open = opener
+}
+`
+
+const fuzzTuples = worldTuples + `
+door:1#opener@user:ana[office_hours:{"opens":9}]
+door:1#opener@user:eve[office_hours][expiration:2999-01-01T00:00:00Z]
+`
+
 func newTarget(t testing.TB) *target {
 	s := newService(t, service.Config{})
-	fill(t, s, worldSchema, worldTuples)
+	fill(t, s, fuzzSchema, fuzzTuples)
 	// Schemas are written elsewhere, or soon no question would fit the schema.
 	elsewhere := newService(t, service.Config{})
 	e := &edge{log: discard, slow: slowCallDefault}
@@ -101,7 +115,12 @@ func unspecified(answer any) string {
 		if a.GetGranted() != (a.GetResult() == pembav1.Result_RESULT_GRANTED) {
 			return "granted and result disagree"
 		}
+		if s := missingUnlessConditional(a.GetResult(), a.GetMissing()); s != "" {
+			return s
+		}
 		return unspecifiedResult(a.GetResult(), a.GetExplanation())
+	case *pembav1.ExpandResponse:
+		return unspecifiedOperator(a.GetTree())
 	case *pembav1.EffectiveAccessResponse:
 		if a.GetExplanation() != nil {
 			return unspecifiedResult(a.GetExplanation().GetResult(), a.GetExplanation())
@@ -114,6 +133,9 @@ func unspecified(answer any) string {
 					return "granted and result disagree"
 				}
 				if s := unspecifiedResult(o.Answer.GetResult(), nil); s != "" {
+					return s
+				}
+				if s := missingUnlessConditional(o.Answer.GetResult(), o.Answer.GetMissing()); s != "" {
 					return s
 				}
 			case *pembav1.BatchCheckAnswer_Error:
@@ -143,23 +165,68 @@ func unspecifiedResult(r pembav1.Result, reason *pembav1.Reason) string {
 	return ""
 }
 
+// missingUnlessConditional finds a conditional answer that does not say what it
+// hangs on, and another one that does.
+func missingUnlessConditional(r pembav1.Result, missing []*pembav1.Missing) string {
+	if (r == pembav1.Result_RESULT_CONDITIONAL) != (len(missing) > 0) {
+		return "a result and what is missing that do not fit"
+	}
+	for _, m := range missing {
+		if m.GetCaveat() == "" || m.GetTuple() == nil || len(m.GetParameters()) == 0 && m.GetProblem() == "" {
+			return "a condition that does not say what is missing"
+		}
+	}
+	return ""
+}
+
+func unspecifiedOperator(x *pembav1.UsersetTree) string {
+	if x.GetOperator() == pembav1.UsersetTree_OPERATOR_UNSPECIFIED {
+		return "an unspecified operator"
+	}
+	below := x.GetOperands()
+	for _, e := range x.GetEdges() {
+		if e.GetTree() != nil {
+			below = append(below, e.GetTree())
+		}
+	}
+	for _, b := range below {
+		if s := unspecifiedOperator(b); s != "" {
+			return s
+		}
+	}
+	return ""
+}
+
 type seedRequest struct {
 	method  string
 	request proto.Message
 }
 
 func seeds(t testing.TB) []seedRequest {
-	values, err := structpb.NewStruct(map[string]any{"x": []any{1, "y", nil}})
-	if err != nil {
-		t.Fatal(err)
-	}
+	context := structOf(t, map[string]any{"now": 10, "closes": "18", "x": []any{1, "y", nil, map[string]any{"z": true}}})
+	opener := caveated(tuple("door:1", "opener", "user:new"), "office_hours", structOf(t, map[string]any{"opens": 8}))
+	until := expiring(tuple("door:1", "opener", "user:sam"), 4_000_000_000, 1)
 	fresh := &pembav1.Consistency{Requirement: &pembav1.Consistency_FullyConsistent{FullyConsistent: true}}
 	lead := tuple("team:core", "lead", "user:ana")
 	filter := &pembav1.TupleFilter{ObjectType: "project", ObjectId: "p1", Relation: "viewer", SubjectType: "team", SubjectId: "core", SubjectRelation: proto.String("member")}
 	return []seedRequest{
 		{pembav1.PermissionService_Check_FullMethodName, &pembav1.CheckRequest{Store: "default", Consistency: fresh, Object: "project:p1", Permission: "view", Subject: "user:sam", AdditionalSubjects: []string{"link:l1", "team:core#member"}, Explain: true}},
 		{pembav1.PermissionService_Check_FullMethodName, &pembav1.CheckRequest{Object: "team:core", Permission: "member", Subject: "team:sub#member", Explain: true}},
-		{pembav1.PermissionService_Check_FullMethodName, &pembav1.CheckRequest{Object: "project:p1", Permission: "owner", Subject: "user:ana", Context: values, ContextualTuples: []*pembav1.Tuple{lead}}},
+		{pembav1.PermissionService_Check_FullMethodName, &pembav1.CheckRequest{Object: "project:p1", Permission: "owner", Subject: "user:ana", Context: context, ContextualTuples: []*pembav1.Tuple{lead}}},
+		{pembav1.PermissionService_Check_FullMethodName, &pembav1.CheckRequest{Object: "door:1", Permission: "open", Subject: "user:ana", Explain: true}},
+		{pembav1.PermissionService_Check_FullMethodName, &pembav1.CheckRequest{Object: "door:1", Permission: "open", Subject: "user:eve", Context: context}},
+		{pembav1.PermissionService_Check_FullMethodName, &pembav1.CheckRequest{Object: "door:1", Permission: "open", Subject: "user:new", Context: context, ContextualTuples: []*pembav1.Tuple{opener, until}, Explain: true}},
+		{pembav1.PermissionService_Check_FullMethodName, &pembav1.CheckRequest{Object: "door:1", Permission: "open", Subject: "user:ana", Context: values(structpb.NewNumberValue(math.NaN()))}},
+		{pembav1.PermissionService_BatchCheck_FullMethodName, &pembav1.BatchCheckRequest{Items: []*pembav1.BatchCheckItem{
+			{Object: "door:1", Permission: "open", Subject: "user:ana"}, {Object: "door:1", Permission: "open", Subject: "user:ana", Context: context, ContextualTuples: []*pembav1.Tuple{until}},
+		}}},
+		{pembav1.PermissionService_EffectiveAccess_FullMethodName, &pembav1.EffectiveAccessRequest{Object: "door:1", Subject: "user:sam", Context: context, ContextualTuples: []*pembav1.Tuple{until}, Explain: true}},
+		{pembav1.PermissionService_Expand_FullMethodName, &pembav1.ExpandRequest{Object: "project:p1", Permission: "owner", MaxDepth: 25}},
+		{pembav1.PermissionService_Expand_FullMethodName, &pembav1.ExpandRequest{Object: "door:1", Permission: "open"}},
+		{pembav1.TupleService_Write_FullMethodName, &pembav1.WriteRequest{
+			Updates:       []*pembav1.Update{create(opener), touch(until), touch(expiring(opener, 4_000_000_000, 999_999_999))},
+			Preconditions: []*pembav1.Precondition{mustHold(&pembav1.PermissionCondition{Object: "door:1", Permission: "open", Subject: "user:ana", Context: context})},
+		}},
 		{pembav1.PermissionService_BatchCheck_FullMethodName, &pembav1.BatchCheckRequest{Items: []*pembav1.BatchCheckItem{{Object: "project:p1", Permission: "edit", Subject: "user:ana"}, {Object: "project:p1", Permission: "nope", Subject: "user:ana"}, {}}}},
 		{pembav1.PermissionService_EffectiveAccess_FullMethodName, &pembav1.EffectiveAccessRequest{Object: "project:p1", Subject: "user:ana", Explain: true}},
 		{pembav1.TupleService_Write_FullMethodName, &pembav1.WriteRequest{
@@ -175,6 +242,9 @@ func seeds(t testing.TB) []seedRequest {
 		{pembav1.TupleService_ReadTuples_FullMethodName, &pembav1.ReadTuplesRequest{CountOnly: true}},
 		{pembav1.SchemaService_WriteSchema_FullMethodName, &pembav1.WriteSchemaRequest{Schema: worldSchema, ExpectedVersion: proto.Uint64(0)}},
 		{pembav1.SchemaService_WriteSchema_FullMethodName, &pembav1.WriteSchemaRequest{Schema: "definition user {}\ndefinition doc { relation r: user | doc#r  permission p = r + doc->p }"}},
+		{pembav1.SchemaService_WriteSchema_FullMethodName, &pembav1.WriteSchemaRequest{Schema: fuzzSchema, DryRun: true}},
+		{pembav1.SchemaService_DiffSchema_FullMethodName, &pembav1.DiffSchemaRequest{Schema: fuzzSchema}},
+		{pembav1.SchemaService_DiffSchema_FullMethodName, &pembav1.DiffSchemaRequest{Schema: fuzzSchema, OldSchema: proto.String(worldSchema)}},
 		{pembav1.SchemaService_ReadSchema_FullMethodName, &pembav1.ReadSchemaRequest{Consistency: fresh}},
 	}
 }
@@ -199,7 +269,7 @@ func TestSeedsReachTheirHandlers(t *testing.T) {
 			}
 		}
 	}
-	if answered < 8 {
+	if answered < 21 {
 		t.Errorf("%d seeds were answered", answered)
 	}
 }

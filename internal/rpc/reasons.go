@@ -39,7 +39,7 @@ func (e *explanation) reason(r *engine.Reason) *pembav1.Reason {
 		x.Cut = true
 	}
 	if r.Step == engine.StepTuple || r.Step == engine.StepInherited {
-		x.Tuple = tupleToProto(r.Tuple)
+		x.Tuple, x.Contextual = tupleToProto(r.Tuple), r.Contextual
 	}
 	e.room -= proto.Size(x)
 	for _, b := range r.Because {

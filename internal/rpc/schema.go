@@ -8,6 +8,7 @@ import (
 
 	pembav1 "github.com/pemba-io/pemba/gen/pemba/v1"
 	"github.com/pemba-io/pemba/internal/fault"
+	"github.com/pemba-io/pemba/internal/rel"
 	"github.com/pemba-io/pemba/internal/schema"
 	"github.com/pemba-io/pemba/internal/service"
 )
@@ -33,10 +34,9 @@ func (s *schemaServer) WriteSchema(ctx context.Context, req *pembav1.WriteSchema
 
 func writeSchemaCommand(req *pembav1.WriteSchemaRequest) (service.WriteSchemaCommand, error) {
 	var f form
-	f.refuse("dry_run", req.GetDryRun(), "leave it out, and try the schema on a server of its own")
 	f.refuse("actor", req.GetActor() != "", "leave it out, and keep who wrote the schema beside its text")
 	f.refuse("metadata", len(req.GetMetadata()) > 0, "leave it out, and keep it beside the schema's text")
-	command := service.WriteSchemaCommand{Store: f.store(req.GetStore()), Text: req.GetSchema(), Expected: req.ExpectedVersion}
+	command := service.WriteSchemaCommand{Store: f.store(req.GetStore()), Text: req.GetSchema(), Expected: req.ExpectedVersion, DryRun: req.GetDryRun()}
 	if command.Text == "" {
 		f.missing("schema", "send the text of the schema")
 	}
@@ -45,11 +45,10 @@ func writeSchemaCommand(req *pembav1.WriteSchemaRequest) (service.WriteSchemaCom
 
 func writeSchemaResponse(a service.WriteSchemaAnswer) *pembav1.WriteSchemaResponse {
 	response := &pembav1.WriteSchemaResponse{
-		Snapshot: a.Snapshot.Token(),
-		Version:  a.Version,
-	}
-	for _, w := range a.Schema.Warnings() {
-		response.Warnings = append(response.Warnings, diagnosticToProto(w))
+		Snapshot:  a.Snapshot.Token(),
+		Version:   a.Version,
+		Warnings:  warningsToProto(a.Schema),
+		Conflicts: conflictsToProto(a),
 	}
 	response.Changes, response.ChangesCut = differencesToProto(schema.Diff(a.Before, a.Schema))
 	return response
@@ -89,32 +88,38 @@ func differenceToProto(d schema.Difference) *pembav1.SchemaDifference {
 }
 
 var elementOf = [...]pembav1.SchemaDifference_Element{
-	schema.ElementDefinition:     pembav1.SchemaDifference_ELEMENT_DEFINITION,
-	schema.ElementRelation:       pembav1.SchemaDifference_ELEMENT_RELATION,
-	schema.ElementPermission:     pembav1.SchemaDifference_ELEMENT_PERMISSION,
-	schema.ElementRole:           pembav1.SchemaDifference_ELEMENT_ROLE,
-	schema.ElementLadder:         pembav1.SchemaDifference_ELEMENT_LADDER,
-	schema.ElementAllowedSubject: pembav1.SchemaDifference_ELEMENT_ALLOWED_SUBJECT,
-	schema.ElementRoleExpression: pembav1.SchemaDifference_ELEMENT_ROLE_EXPRESSION,
-	schema.ElementMultiplicity:   pembav1.SchemaDifference_ELEMENT_MULTIPLICITY,
-	schema.ElementOnePerSubject:  pembav1.SchemaDifference_ELEMENT_ONE_PER_SUBJECT,
-	schema.ElementSubjectsOf:     pembav1.SchemaDifference_ELEMENT_SUBJECTS_OF,
-	schema.ElementGrantedBy:      pembav1.SchemaDifference_ELEMENT_GRANTED_BY,
-	schema.ElementRevokedBy:      pembav1.SchemaDifference_ELEMENT_REVOKED_BY,
-	schema.ElementCreatedBy:      pembav1.SchemaDifference_ELEMENT_CREATED_BY,
-	schema.ElementWithin:         pembav1.SchemaDifference_ELEMENT_WITHIN,
-	schema.ElementRolesExcept:    pembav1.SchemaDifference_ELEMENT_ROLES_EXCEPT,
-	schema.ElementRolesInherited: pembav1.SchemaDifference_ELEMENT_ROLES_INHERITED,
-	schema.ElementDoc:            pembav1.SchemaDifference_ELEMENT_DOC,
+	schema.ElementDefinition:      pembav1.SchemaDifference_ELEMENT_DEFINITION,
+	schema.ElementRelation:        pembav1.SchemaDifference_ELEMENT_RELATION,
+	schema.ElementPermission:      pembav1.SchemaDifference_ELEMENT_PERMISSION,
+	schema.ElementRole:            pembav1.SchemaDifference_ELEMENT_ROLE,
+	schema.ElementLadder:          pembav1.SchemaDifference_ELEMENT_LADDER,
+	schema.ElementAllowedSubject:  pembav1.SchemaDifference_ELEMENT_ALLOWED_SUBJECT,
+	schema.ElementRoleExpression:  pembav1.SchemaDifference_ELEMENT_ROLE_EXPRESSION,
+	schema.ElementMultiplicity:    pembav1.SchemaDifference_ELEMENT_MULTIPLICITY,
+	schema.ElementOnePerSubject:   pembav1.SchemaDifference_ELEMENT_ONE_PER_SUBJECT,
+	schema.ElementSubjectsOf:      pembav1.SchemaDifference_ELEMENT_SUBJECTS_OF,
+	schema.ElementGrantedBy:       pembav1.SchemaDifference_ELEMENT_GRANTED_BY,
+	schema.ElementRevokedBy:       pembav1.SchemaDifference_ELEMENT_REVOKED_BY,
+	schema.ElementCreatedBy:       pembav1.SchemaDifference_ELEMENT_CREATED_BY,
+	schema.ElementWithin:          pembav1.SchemaDifference_ELEMENT_WITHIN,
+	schema.ElementRolesExcept:     pembav1.SchemaDifference_ELEMENT_ROLES_EXCEPT,
+	schema.ElementRolesInherited:  pembav1.SchemaDifference_ELEMENT_ROLES_INHERITED,
+	schema.ElementCaveat:          pembav1.SchemaDifference_ELEMENT_CAVEAT,
+	schema.ElementCaveatParameter: pembav1.SchemaDifference_ELEMENT_CAVEAT_PARAMETER,
+	schema.ElementDoc:             pembav1.SchemaDifference_ELEMENT_DOC,
 }
+
+// diagnosticBytesMax bounds each of the two sentences of a remark. One that names
+// a circle has all of its names, and a circle can go through a whole schema.
+const diagnosticBytesMax = 2 << 10
 
 func diagnosticToProto(f *fault.Fault) *pembav1.Diagnostic {
 	return &pembav1.Diagnostic{
 		Line:    uint32(max(f.Line, 0)),
 		Column:  uint32(max(f.Column, 0)),
 		Rule:    f.Code.Reason(),
-		Message: f.Summary,
-		Help:    f.Remedy,
+		Message: cut(f.Summary, diagnosticBytesMax),
+		Help:    cut(f.Remedy, diagnosticBytesMax),
 	}
 }
 
@@ -149,6 +154,9 @@ func readSchemaResponse(a service.SchemaAnswer) *pembav1.ReadSchemaResponse {
 	for _, d := range a.Schema.Definitions() {
 		response.Definitions = append(response.Definitions, definitionToProto(d))
 	}
+	for _, c := range a.Schema.Caveats() {
+		response.Caveats = append(response.Caveats, caveatToProto(c))
+	}
 	return response
 }
 
@@ -167,13 +175,31 @@ func definitionToProto(d *schema.Definition) *pembav1.Definition {
 		case schema.KindRelation:
 			definition.Relations = append(definition.Relations, relationToProto(n))
 		case schema.KindPermission:
-			definition.Permissions = append(definition.Permissions, &pembav1.Permission{Name: string(n.Name), Doc: n.Doc, Expression: n.Text})
+			definition.Permissions = append(definition.Permissions, &pembav1.Permission{
+				Name: string(n.Name), Doc: n.Doc, Expression: n.Text, SubjectTypes: typeTexts(n.Types),
+			})
 		}
 	}
 	for _, n := range d.Ladder() {
 		definition.Roles = append(definition.Roles, roleToProto(n))
 	}
 	return definition
+}
+
+func caveatToProto(c *schema.Caveat) *pembav1.CaveatDefinition {
+	caveat := &pembav1.CaveatDefinition{Name: string(c.Name), Doc: c.Doc, Expression: c.Expression}
+	for _, p := range c.Condition.Params() {
+		caveat.Parameters = append(caveat.Parameters, &pembav1.CaveatParameter{Name: p.Name, TypeName: p.Type})
+	}
+	return caveat
+}
+
+func typeTexts(types []rel.ObjectType) []string {
+	out := make([]string, len(types))
+	for i, t := range types {
+		out[i] = string(t)
+	}
+	return out
 }
 
 func relationToProto(n *schema.Declared) *pembav1.Relation {
@@ -206,7 +232,13 @@ func roleToProto(n *schema.Declared) *pembav1.Role {
 func formsToProto(forms []schema.Form) []*pembav1.AllowedSubject {
 	allowed := make([]*pembav1.AllowedSubject, len(forms))
 	for i, f := range forms {
-		allowed[i] = &pembav1.AllowedSubject{SubjectType: string(f.Type), Relation: string(f.Relation), Wildcard: f.Wildcard}
+		allowed[i] = &pembav1.AllowedSubject{
+			SubjectType: string(f.Type),
+			Relation:    string(f.Relation),
+			Wildcard:    f.Wildcard,
+			Caveat:      string(f.Caveat),
+			Expiration:  f.Expiration,
+		}
 	}
 	return allowed
 }
@@ -232,9 +264,4 @@ func rulesToProto(r *schema.Relation) *pembav1.GrantRules {
 		GrantedExceptSelf: r.GrantedBy.ExceptSelf,
 		RevokedExceptSelf: r.RevokedBy.ExceptSelf,
 	}
-}
-
-// DiffSchema is not in this release.
-func (*schemaServer) DiffSchema(context.Context, *pembav1.DiffSchemaRequest) (*pembav1.DiffSchemaResponse, error) {
-	return nil, notInThisRelease("SchemaService.DiffSchema", "use ReadSchema and compare the texts")
 }

@@ -43,7 +43,7 @@ func TestReadSchemaAnswersTextAndStructure(t *testing.T) {
 		relations { name: "reviewer" `+user+` multiplicity { max: 2 } subjects_of: "banned" }
 		permissions { name: "view" doc: "view is the least." expression: "viewer" }
 		permissions { name: "edit" expression: "editor" }
-		permissions { name: "none" expression: "nil" }
+		permissions { name: "none" expression: "nil" subject_types: "link" subject_types: "user" }
 		roles { name: "viewer" `+user+` allowed_subjects { subject_type: "user" wildcard: true } allowed_subjects { subject_type: "link" } `+team+`
 			expression: "organization->member" `+rules+` }
 		roles { name: "editor" `+user+team+` expression: "organization->admin" `+rules+` }
@@ -63,6 +63,39 @@ func TestReadSchemaAnswersTextAndStructure(t *testing.T) {
 			!admin.GetRules().GetRevokedExceptSelf() || admin.GetRules().GetGrantedExceptSelf() {
 			t.Errorf("got %s", prototext.Format(d))
 		}
+	}
+}
+
+func TestReadSchemaAnswersCaveats(t *testing.T) {
+	w := newEmptyWorld(t, service.Config{})
+	if _, err := w.schemas.WriteSchema(t.Context(), &pembav1.WriteSchemaRequest{Schema: `use expiration
+/** hours are ours. */
+caveat office/hours(now timestamp, days list<int>) { now.getDayOfWeek() in days  && true }
+definition user {}
+definition doc { relation reader: user | user with office/hours | user with expiration | user:* with office/hours and expiration }
+`}); err != nil {
+		t.Fatal(err)
+	}
+	got, err := w.schemas.ReadSchema(t.Context(), &pembav1.ReadSchemaRequest{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := new(pembav1.ReadSchemaResponse)
+	if err := prototext.Unmarshal([]byte(`
+		definitions { name: "user" }
+		definitions { name: "doc" relations { name: "reader"
+			allowed_subjects { subject_type: "user" }
+			allowed_subjects { subject_type: "user" caveat: "office/hours" }
+			allowed_subjects { subject_type: "user" expiration: true }
+			allowed_subjects { subject_type: "user" wildcard: true caveat: "office/hours" expiration: true } } }
+		caveats { name: "office/hours" doc: "hours are ours." expression: "now.getDayOfWeek() in days  && true"
+			parameters { name: "now" type_name: "timestamp" } parameters { name: "days" type_name: "list<int>" } }
+	`), want); err != nil {
+		t.Fatal(err)
+	}
+	got = &pembav1.ReadSchemaResponse{Definitions: got.GetDefinitions(), Caveats: got.GetCaveats()}
+	if !proto.Equal(got, want) {
+		t.Errorf("got\n%s\nwant\n%s", prototext.Format(got), prototext.Format(want))
 	}
 }
 
@@ -120,8 +153,8 @@ func TestWriteSchemaRefusesWhatTuplesWouldBreak(t *testing.T) {
 	w := newWorld(t)
 	_, err := w.schemas.WriteSchema(t.Context(), &pembav1.WriteSchemaRequest{Schema: strings.Replace(worldSchema, "| link ", "", 1)})
 	mustRefuse(t, err, codes.FailedPrecondition, "TUPLES_MUST_FIT_THE_SCHEMA")
-	_, err = w.schemas.WriteSchema(t.Context(), &pembav1.WriteSchemaRequest{Schema: "use expiration\ncaveat c(x int) { x > 1 }\ndefinition user {}\n"})
-	mustRefuse(t, err, codes.Unimplemented, "NOT_IN_THIS_RELEASE")
+	_, err = w.schemas.WriteSchema(t.Context(), &pembav1.WriteSchemaRequest{Schema: "caveat c(x int) { y > 1 }\ndefinition user {}\n"})
+	mustRefuse(t, err, codes.InvalidArgument, "CAVEAT_MUST_BE_VALID")
 	_, err = w.schemas.WriteSchema(t.Context(), &pembav1.WriteSchemaRequest{Schema: strings.Repeat("definition ", 1000)})
 	r := refusalOf(t, err)
 	if r.code != codes.InvalidArgument || len(r.violations) == 0 {

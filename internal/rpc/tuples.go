@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"google.golang.org/grpc"
+	"google.golang.org/protobuf/proto"
 
 	pembav1 "github.com/pemba-io/pemba/gen/pemba/v1"
 	"github.com/pemba-io/pemba/internal/rel"
@@ -95,13 +96,22 @@ func (s *tupleServer) page(ctx context.Context, q service.ReadQuery) (service.Re
 // bytes as proto; one always fits.
 func tuplesThatFit(tuples []rel.Tuple, room int) int {
 	for i, t := range tuples {
-		room -= len(t.Object.Type()) + len(t.Object.ID()) + len(t.Relation) +
-			len(t.Subject.Type()) + len(t.Subject.ID()) + len(t.Subject.Relation()) + framingBytes
-		if room < 0 {
+		if room -= sizeOf(t); room < 0 {
 			return max(i, 1)
 		}
 	}
 	return len(tuples)
+}
+
+// sizeOf is at least what a tuple takes as proto.
+func sizeOf(t rel.Tuple) int {
+	size := len(t.Object.Type()) + len(t.Object.ID()) + len(t.Relation) +
+		len(t.Subject.Type()) + len(t.Subject.ID()) + len(t.Subject.Relation()) + framingBytes
+	if !t.Always() {
+		// A context can take six times its JSON, so it is not guessed.
+		size += proto.Size(&pembav1.Tuple{Caveat: tupleCaveatToProto(t.Caveat), ExpiresAt: expiryToProto(t.Expires)})
+	}
+	return size
 }
 
 func readResponse(q service.ReadQuery, a service.ReadAnswer) *pembav1.ReadTuplesResponse {
@@ -117,10 +127,6 @@ func readResponse(q service.ReadQuery, a service.ReadAnswer) *pembav1.ReadTuples
 		response.Tuples[i] = tupleToProto(t)
 	}
 	return response
-}
-
-func tupleToProto(t rel.Tuple) *pembav1.Tuple {
-	return &pembav1.Tuple{Object: t.Object.String(), Relation: string(t.Relation), Subject: t.Subject.String()}
 }
 
 // ListHistory is not in this release.

@@ -84,7 +84,7 @@ func TestManyChangesAreCutAndCounted(t *testing.T) {
 
 	many := service.WriteAnswer{Changes: make([]rel.Change, changesMax+1)}
 	for i := range many.Changes {
-		many.Changes[i] = rel.Change{Op: rel.Touch, Tuple: rel.Tuple{Relation: "x"}}
+		many.Changes[i] = rel.Change{Op: rel.Touch, Tuple: rel.Tuple{Key: rel.Key{Relation: "x"}}}
 	}
 	if r := writeResponse(many); !r.GetChangesCut() || len(r.GetChanges()) != changesMax || r.GetTouchedCount() != changesMax+1 {
 		t.Errorf("%d changes, cut %v", len(r.GetChanges()), r.GetChangesCut())
@@ -368,7 +368,6 @@ func TestRPCsOfLaterReleasesAreRefused(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	for rpc, call := range map[string]func() error{
-		"PermissionService.Expand":       func() error { _, err := w.permissions.Expand(ctx, &pembav1.ExpandRequest{}); return err },
 		"PermissionService.ListObjects":  func() error { _, err := w.permissions.ListObjects(ctx, &pembav1.ListObjectsRequest{}); return err },
 		"PermissionService.ListSubjects": func() error { _, err := w.permissions.ListSubjects(ctx, &pembav1.ListSubjectsRequest{}); return err },
 		"TupleService.ListHistory":       func() error { _, err := w.tuples.ListHistory(ctx, &pembav1.ListHistoryRequest{}); return err },
@@ -399,7 +398,6 @@ func TestRPCsOfLaterReleasesAreRefused(t *testing.T) {
 			_, err = stream.CloseAndRecv()
 			return err
 		},
-		"SchemaService.DiffSchema": func() error { _, err := w.schemas.DiffSchema(ctx, &pembav1.DiffSchemaRequest{}); return err },
 		"StoreService.CreateStore": func() error { _, err := w.stores.CreateStore(ctx, &pembav1.CreateStoreRequest{}); return err },
 		"StoreService.ListStores":  func() error { _, err := w.stores.ListStores(ctx, &pembav1.ListStoresRequest{}); return err },
 		"StoreService.DeleteStore": func() error { _, err := w.stores.DeleteStore(ctx, &pembav1.DeleteStoreRequest{}); return err },

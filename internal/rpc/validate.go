@@ -297,20 +297,17 @@ func (f *form) pageSize(size uint32) int {
 	return int(size)
 }
 
-const (
-	noConditions = "leave it out; no tuple has a condition in this release"
-	noContextual = "leave it out, and write the tuples that should count"
-)
-
-// tuple reads a tuple to be written.
+// tuple reads a tuple to be written, or one that comes with a question.
 func (f *form) tuple(t *pembav1.Tuple) rel.Tuple {
-	f.refuse("caveat", t.GetCaveat() != nil, "leave it out; a tuple has no condition in this release")
-	f.refuse("expires_at", t.GetExpiresAt() != nil, "leave it out, and delete the tuple when its time has come")
-	return f.tupleKey(t.GetObject(), t.GetRelation(), t.GetSubject())
+	return rel.Tuple{
+		Key:     f.tupleKey(t.GetObject(), t.GetRelation(), t.GetSubject()),
+		Caveat:  f.caveat(t.GetCaveat()),
+		Expires: f.expiry(t.GetExpiresAt()),
+	}
 }
 
-func (f *form) tupleKey(object, relation, subject string) rel.Tuple {
-	return rel.Tuple{
+func (f *form) tupleKey(object, relation, subject string) rel.Key {
+	return rel.Key{
 		Object:   f.object(object),
 		Relation: f.name("relation", relation, "name a relation or a writable role of the object's type, for example viewer"),
 		Subject:  required(f, "subject", subject, rel.ParseSubject, "name the subject as type:id, type:id#name or type:*, for example user:ana"),

@@ -35,6 +35,10 @@ func (w *world) send(t testing.TB, request proto.Message) error {
 		_, err = w.schemas.WriteSchema(t.Context(), r)
 	case *pembav1.ReadSchemaRequest:
 		_, err = w.schemas.ReadSchema(t.Context(), r)
+	case *pembav1.ExpandRequest:
+		_, err = w.permissions.Expand(t.Context(), r)
+	case *pembav1.DiffSchemaRequest:
+		_, err = w.schemas.DiffSchema(t.Context(), r)
 	default:
 		t.Fatalf("no RPC takes %T", request)
 	}
@@ -124,6 +128,10 @@ func refusedQuestions() []refused {
 		}), []string{"consistency.fully_consistent " + bounds}},
 		{"not minimal", &pembav1.ReadSchemaRequest{Consistency: &pembav1.Consistency{Requirement: &pembav1.Consistency_MinimizeLatency{}}}, []string{"consistency.minimize_latency " + bounds}},
 
+		{"nothing of a tree", &pembav1.ExpandRequest{}, []string{"object " + missing, "permission " + missing}},
+		{"a deep tree", &pembav1.ExpandRequest{Object: "project:p1", Permission: "view", MaxDepth: 26}, []string{"max_depth " + bounds}},
+		{"a deeper tree", &pembav1.ExpandRequest{Object: "project:*", Permission: "View", MaxDepth: 1<<32 - 1}, []string{"object OBJECT_MUST_BE_CONCRETE", "permission NAME_MUST_BE_VALID", "max_depth " + bounds}},
+
 		{"an empty batch", &pembav1.BatchCheckRequest{}, []string{"items " + missing}},
 		{"a long batch", &pembav1.BatchCheckRequest{Store: "!", Items: make([]*pembav1.BatchCheckItem, 1001)}, []string{"store STORE_NAME_MUST_BE_VALID", "items " + bounds}},
 	}
@@ -192,13 +200,20 @@ func refusedReads() []refused {
 		{"a huge page token", &pembav1.ReadTuplesRequest{PageToken: strings.Repeat("a", 1<<20)}, []string{"page_token PAGE_TOKEN_MUST_BE_READABLE"}},
 
 		{"no schema", &pembav1.WriteSchemaRequest{}, []string{"schema " + missing}},
+		{"no new schema", &pembav1.DiffSchemaRequest{OldSchema: proto.String("")}, []string{"schema " + missing}},
+		{"a store beside two texts", &pembav1.DiffSchemaRequest{
+			Schema: worldSchema, OldSchema: proto.String(worldSchema), Store: "default",
+			Consistency: &pembav1.Consistency{Requirement: &pembav1.Consistency_FullyConsistent{FullyConsistent: true}},
+		}, []string{"store " + unwanted, "consistency " + unwanted}},
+		{"a huge schema of two", &pembav1.DiffSchemaRequest{Schema: strings.Repeat("\n", 1<<20+1)}, []string{"schema SCHEMA_MUST_STAY_WITHIN_BOUNDS"}},
+		{"a huge old schema", &pembav1.DiffSchemaRequest{Schema: worldSchema, OldSchema: proto.String(strings.Repeat("\n", 1<<20+1))}, []string{"old_schema SCHEMA_MUST_STAY_WITHIN_BOUNDS"}},
 		{"a huge schema", &pembav1.WriteSchemaRequest{Schema: strings.Repeat("\n", 1<<20+1)}, []string{"schema SCHEMA_MUST_STAY_WITHIN_BOUNDS"}},
 	}
 }
 
 func TestRequestsAreRefusedFieldByField(t *testing.T) {
 	w := newWorld(t)
-	for _, c := range slices.Concat(refusedQuestions(), refusedWrites(), refusedReads()) {
+	for _, c := range slices.Concat(refusedQuestions(), refusedWrites(), refusedReads(), refusedAttributes()) {
 		t.Run(c.name, func(t *testing.T) {
 			r := refusalOf(t, w.send(t, c.request))
 			if r.code != codes.InvalidArgument {
@@ -321,7 +336,6 @@ func TestFieldsOfLaterReleasesAreRefused(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	contextual := []*pembav1.Tuple{tuple("project:p1", "viewer", "user:ana")}
 	exact := &pembav1.Consistency{Requirement: &pembav1.Consistency_AtExactSnapshot{AtExactSnapshot: "x"}}
 	past := &pembav1.Consistency{Requirement: &pembav1.Consistency_AtTime{AtTime: timestamppb.Now()}}
 	access := func(change func(*pembav1.EffectiveAccessRequest)) proto.Message {
@@ -340,20 +354,13 @@ func TestFieldsOfLaterReleasesAreRefused(t *testing.T) {
 		change(r)
 		return r
 	}
-	conditional, expiring := tuple("team:core", "lead", "user:ana"), tuple("team:core", "lead", "user:ana")
-	conditional.Caveat = &pembav1.Caveat{Name: "office_hours"}
-	expiring.ExpiresAt = timestamppb.Now()
 	for _, c := range []struct {
 		field   string
 		request proto.Message
 	}{
-		{"context", goodCheck(func(r *pembav1.CheckRequest) { r.Context = values })},
-		{"contextual_tuples", goodCheck(func(r *pembav1.CheckRequest) { r.ContextualTuples = contextual })},
 		{"consistency.at_exact_snapshot", goodCheck(func(r *pembav1.CheckRequest) { r.Consistency = exact })},
 		{"consistency.at_time", goodCheck(func(r *pembav1.CheckRequest) { r.Consistency = past })},
 		{"consistency.at_time", &pembav1.BatchCheckRequest{Items: []*pembav1.BatchCheckItem{{}}, Consistency: past}},
-		{"context", access(func(r *pembav1.EffectiveAccessRequest) { r.Context = values })},
-		{"contextual_tuples", access(func(r *pembav1.EffectiveAccessRequest) { r.ContextualTuples = contextual })},
 		{"include_grantable_roles", access(func(r *pembav1.EffectiveAccessRequest) { r.IncludeGrantableRoles = true })},
 		{"consistency.at_exact_snapshot", access(func(r *pembav1.EffectiveAccessRequest) { r.Consistency = exact })},
 		{"actor", write(func(r *pembav1.WriteRequest) { r.Actor = "user:ana" })},
@@ -361,16 +368,12 @@ func TestFieldsOfLaterReleasesAreRefused(t *testing.T) {
 		{"metadata", write(func(r *pembav1.WriteRequest) { r.Metadata = map[string]string{"ticket": "1"} })},
 		{"request_id", write(func(r *pembav1.WriteRequest) { r.RequestId = "1" })},
 		{"dry_run", write(func(r *pembav1.WriteRequest) { r.DryRun = true })},
-		{"updates[0].create.caveat", update(create(conditional))},
-		{"updates[0].touch.expires_at", update(touch(expiring))},
-		{"updates[0].assign", update(&pembav1.Update{Operation: &pembav1.Update_Assign{Assign: contextual[0]}})},
+		{"updates[0].assign", update(&pembav1.Update{Operation: &pembav1.Update_Assign{Assign: tuple("project:p1", "viewer", "user:ana")}})},
 		{"updates[0].delete_matching", update(&pembav1.Update{Operation: &pembav1.Update_DeleteMatching{DeleteMatching: &pembav1.DeleteMatching{}}})},
 		{"updates[0].revoke", update(&pembav1.Update{Operation: &pembav1.Update_Revoke{Revoke: &pembav1.Revoke{}}})},
 		{"updates[0].delete_object", update(&pembav1.Update{Operation: &pembav1.Update_DeleteObject{DeleteObject: &pembav1.DeleteObject{}}})},
-		{"preconditions[0].permission_must_hold.context", withPreconditions(mustHold(&pembav1.PermissionCondition{Object: "project:p1", Permission: "view", Subject: "user:ana", Context: values}))},
 		{"consistency.at_time", &pembav1.ReadTuplesRequest{Consistency: past}},
 		{"consistency.at_exact_snapshot", &pembav1.ReadSchemaRequest{Consistency: exact}},
-		{"dry_run", schema(func(r *pembav1.WriteSchemaRequest) { r.DryRun = true })},
 		{"actor", schema(func(r *pembav1.WriteSchemaRequest) { r.Actor = "user:ana" })},
 		{"metadata", schema(func(r *pembav1.WriteSchemaRequest) { r.Metadata = map[string]string{"ticket": "1"} })},
 	} {
@@ -405,13 +408,16 @@ func TestNoFieldIsForgotten(t *testing.T) {
 		{&pembav1.Update{}, "create touch assign delete_tuple delete_matching revoke delete_object"},
 		{&pembav1.Precondition{}, "filter_must_match filter_must_not_match permission_must_hold"},
 		{&pembav1.PermissionCondition{}, "object permission subject additional_subjects context"},
+		{&pembav1.ExpandRequest{}, "store consistency object permission max_depth"},
 		{&pembav1.Tuple{}, "object relation subject caveat expires_at"},
+		{&pembav1.Caveat{}, "name context"},
 		{&pembav1.TupleKey{}, "object relation subject"},
 		{&pembav1.TupleFilter{}, "object_type object_id object_id_prefix relation subject_type subject_id subject_relation"},
 		{&pembav1.Consistency{}, "minimize_latency at_least_as_fresh at_exact_snapshot at_time fully_consistent"},
 		{&pembav1.ReadTuplesRequest{}, "store consistency filter count_only page_size page_token"},
 		{&pembav1.WriteSchemaRequest{}, "store schema expected_version dry_run actor metadata"},
 		{&pembav1.ReadSchemaRequest{}, "store consistency"},
+		{&pembav1.DiffSchemaRequest{}, "store consistency schema old_schema"},
 	} {
 		var fields []string
 		all := c.message.ProtoReflect().Descriptor().Fields()

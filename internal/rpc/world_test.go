@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -26,6 +27,7 @@ import (
 )
 
 const worldSchema = `use roles
+use typechecking
 
 definition user {}
 
@@ -63,7 +65,7 @@ definition project {
   /** view is the least. */
   permission view = viewer
   permission edit = editor
-  permission none = nil
+  permission none: link | user = nil
 }
 `
 
@@ -101,7 +103,15 @@ func newWorld(t testing.TB, inside ...grpc.UnaryServerInterceptor) *world {
 
 func newService(t testing.TB, c service.Config) *service.Service {
 	t.Helper()
-	db, err := tupledb.Open(tupledb.Config{})
+	if c.DB == nil {
+		c.DB = openDB(t, tupledb.Config{})
+	}
+	return service.New(c)
+}
+
+func openDB(t testing.TB, c tupledb.Config) *tupledb.DB {
+	t.Helper()
+	db, err := tupledb.Open(c)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -110,9 +120,21 @@ func newService(t testing.TB, c service.Config) *service.Service {
 			t.Error(err)
 		}
 	})
-	c.DB = db
-	return service.New(c)
+	return db
 }
+
+// A clock stands still until it is set.
+type clock struct{ micros atomic.Int64 }
+
+func clockAt(t time.Time) *clock {
+	c := new(clock)
+	c.set(t)
+	return c
+}
+
+func (c *clock) now() time.Time { return time.UnixMicro(c.micros.Load()).UTC() }
+
+func (c *clock) set(t time.Time) { c.micros.Store(t.UnixMicro()) }
 
 func newEmptyWorld(t testing.TB, c service.Config, inside ...grpc.UnaryServerInterceptor) *world {
 	t.Helper()
@@ -160,6 +182,12 @@ func fill(t testing.TB, s *service.Service, schema, tuples string) {
 	if _, err := s.WriteSchema(t.Context(), service.WriteSchemaCommand{Store: rel.DefaultStore, Text: schema}); err != nil {
 		t.Fatal(err)
 	}
+	write(t, s, tuples)
+}
+
+// write writes tuples, a line each, past the API.
+func write(t testing.TB, s *service.Service, tuples string) {
+	t.Helper()
 	command := service.WriteCommand{Store: rel.DefaultStore}
 	for _, line := range strings.Fields(tuples) {
 		tuple, err := rel.ParseTuple(line)

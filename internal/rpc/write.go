@@ -75,7 +75,7 @@ func (f *form) update(u *pembav1.Update) rel.Update {
 	case *pembav1.Update_DeleteTuple:
 		f.enter("delete_tuple", noIndex)
 		defer f.leave()
-		return rel.Update{Op: rel.Delete, Tuple: f.tupleKey(o.DeleteTuple.GetObject(), o.DeleteTuple.GetRelation(), o.DeleteTuple.GetSubject())}
+		return rel.Update{Op: rel.Delete, Tuple: rel.Tuple{Key: f.tupleKey(o.DeleteTuple.GetObject(), o.DeleteTuple.GetRelation(), o.DeleteTuple.GetSubject())}}
 	case *pembav1.Update_Assign:
 		f.refuse("assign", true, "use delete_tuple for the role that the subject has and create for the new one, in one write")
 	case *pembav1.Update_DeleteMatching:
@@ -116,12 +116,12 @@ func (f *form) precondition(p *pembav1.Precondition) rel.Precondition {
 		f.enter("permission_must_hold", noIndex)
 		defer f.leave()
 		hold := c.PermissionMustHold
-		f.refuse("context", len(hold.GetContext().GetFields()) > 0, noConditions)
 		return rel.Precondition{
 			Kind:      rel.Holds,
 			Object:    f.object(hold.GetObject()),
 			Name:      f.permission(hold.GetPermission()),
 			Principal: f.principal(hold.GetSubject(), hold.GetAdditionalSubjects()),
+			Context:   f.context(hold.GetContext(), rel.RequestContextBytesMax),
 		}
 	default:
 		f.missing("", "set one of filter_must_match, filter_must_not_match and permission_must_hold")

@@ -3,7 +3,6 @@ package scenario
 import (
 	"maps"
 	"slices"
-	"strconv"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -14,40 +13,38 @@ import (
 
 // assertions are the three lists of what holds and what does not.
 func (r *reader) assertions(into *Questions) keys {
-	list := func(asserted Assertion) func(key, value *yaml.Node) {
+	list := func(asserted Value) func(key, value *yaml.Node) {
 		return func(key, value *yaml.Node) {
 			r.sequence(value, key.Value, func(n *yaml.Node) { r.assertion(n, asserted, into) })
 		}
 	}
 	return keys{
-		"assertTrue":  list(Assertion{Granted: true}),
-		"assertFalse": list(Assertion{}),
-		"assertCaveated": list(Assertion{
-			Caveated: true,
-			Outside:  notInThisRelease("assertCaveated", "this release has no caveats; assert true or false"),
-		}),
+		"assertTrue":     list(Granted),
+		"assertFalse":    list(Denied),
+		"assertCaveated": list(Conditional),
 	}
 }
 
-// assertion reads one entry of a list into what all of the list assert.
-func (r *reader) assertion(n *yaml.Node, a Assertion, into *Questions) {
+// assertion reads one entry of a list; all of the list assert the same.
+func (r *reader) assertion(n *yaml.Node, asserted Value, into *Questions) {
 	text, ok := r.text(n, "an assertion")
 	if !ok {
 		return
 	}
-	a.Line, a.Text = n.Line, text
-	question, hasContext := cutContext(text)
-	if hasContext && a.Outside == nil {
-		a.Outside = contextOutside()
+	a := Assertion{Line: n.Line, Text: text, Value: asserted}
+	question, given, err := cutContext(text)
+	if err != nil {
+		r.told(err, n.Line, n.Column)
+		return
 	}
+	a.Context = given
 	object, rest, found := strings.Cut(question, "#")
 	name, principal, found2 := strings.Cut(rest, "@")
 	if !found || !found2 {
-		r.fault(n, "%s is not an assertion", strconv.Quote(text)).
+		r.fault(n, "%s is not an assertion", quoted(text)).
 			Do("write object#name@subject, for example project:p1#view@user:ana")
 		return
 	}
-	var err error
 	if a.Object, err = rel.ParseObject(object); err == nil {
 		if a.Name, err = rel.ParseName(name); err == nil {
 			a.Principal, err = rel.ParsePrincipal(principal)
@@ -67,30 +64,31 @@ func (r *reader) roles(n *yaml.Node, into *Questions) {
 		return
 	}
 	r.pairs(n, func(key, value *yaml.Node) {
-		role, ok := r.text(value, "the role of "+strconv.Quote(key.Value))
+		role, ok := r.text(value, "the role of "+quoted(key.Value))
 		if !ok {
 			return
 		}
 		c := Role{Line: key.Line, Text: key.Value}
-		question, hasContext := cutContext(key.Value)
-		if hasContext {
-			c.Outside = contextOutside()
+		question, given, err := cutContext(key.Value)
+		if err != nil {
+			r.told(err, key.Line, key.Column)
+			return
 		}
+		c.Context = given
 		object, principal, found := strings.Cut(question, "#@")
 		if !found {
 			object, principal, found = strings.Cut(question, "@")
 		}
 		if !found {
-			r.fault(key, "%s names no subject", strconv.Quote(key.Value)).
+			r.fault(key, "%s names no subject", quoted(key.Value)).
 				Do("write object@subject, for example project:p1@user:ana")
 			return
 		}
-		var err error
 		if c.Object, err = rel.ParseObject(object); err == nil {
 			c.Principal, err = rel.ParsePrincipal(principal)
 		}
 		if meant := endOfObject(question); err != nil && meant != "" {
-			fault.Of(err).Do("write %s: after an id that holds '@', the subject begins with '#@'", strconv.Quote(meant))
+			fault.Of(err).Do("write %s: after an id that holds '@', the subject begins with '#@'", quoted(meant))
 		}
 		if err == nil && role != noRole {
 			c.Role, err = rel.ParseName(role)
@@ -127,13 +125,17 @@ const noRole = "none"
 
 // cutContext takes ` with {…}` off. No reference has white space in it, so the
 // first of these words is not part of one.
-func cutContext(text string) (question string, found bool) {
-	question, _, found = strings.Cut(text, " with {")
-	return strings.TrimSpace(question), found
-}
-
-func contextOutside() *fault.Fault {
-	return notInThisRelease("a context", "this release has no caveats; leave out what follows `with`")
+func cutContext(text string) (question string, given rel.Context, err error) {
+	question, context, found := strings.Cut(text, " with ")
+	question = strings.TrimSpace(question)
+	if !found {
+		return question, rel.Context{}, nil
+	}
+	given, err = rel.ParseContext(strings.TrimSpace(context))
+	if err == nil {
+		err = given.CheckBytes(rel.RequestContextBytesMax)
+	}
+	return question, given, err
 }
 
 func (r *reader) write(n *yaml.Node) {
@@ -185,7 +187,11 @@ func (r *reader) actor(n *yaml.Node, w *Write) {
 	if !ok {
 		return
 	}
-	if _, err := rel.ParseSubject(text); err != nil {
+	actor, _, err := cutContext(text)
+	if err == nil {
+		_, err = rel.ParseSubject(actor)
+	}
+	if err != nil {
 		r.told(err, n.Line, n.Column)
 		return
 	}
@@ -219,13 +225,11 @@ func (r *reader) change(n *yaml.Node, w *Write) {
 	// A change is written like an update, but there is no way to change a tuple
 	// other than these three.
 	u, err := rel.ParseUpdate(text)
-	switch word, _, _ := strings.Cut(strings.TrimSpace(text), " "); {
+	switch {
 	case err == nil:
 		w.Changes = append(w.Changes, rel.Change(u))
-	case fault.Is(err, fault.NotInThisRelease) && slices.Contains([]string{"create", "touch", "delete"}, word):
-		w.Outside = fault.Of(err)
 	case fault.Is(err, fault.NotInThisRelease):
-		r.fault(n, "%s is not a change", strconv.Quote(text)).Do("write create, touch or delete, and a tuple")
+		r.fault(n, "%s is not a change", quoted(text)).Do("write create, touch or delete, and a tuple")
 	default:
 		r.told(err, n.Line, n.Column)
 	}
@@ -245,12 +249,12 @@ func (r *reader) expect(n *yaml.Node, w *Write) bool {
 	case word == "refused" && hasReason:
 		code, known := fault.CodeOf(reason)
 		if !known || !isRefusal(code) {
-			r.fault(n, "%s is not a reason to refuse a write", strconv.Quote(reason)).Do("the reasons are %s", reasons())
+			r.fault(n, "%s is not a reason to refuse a write", quoted(reason)).Do("the reasons are %s", reasons())
 			return false
 		}
 		w.Expect.Reason = code
 	default:
-		r.fault(n, "%s is not an expectation", strconv.Quote(text)).Do("write accepted, refused, or refused REASON")
+		r.fault(n, "%s is not an expectation", quoted(text)).Do("write accepted, refused, or refused REASON")
 		return false
 	}
 	return true

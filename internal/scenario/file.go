@@ -13,6 +13,7 @@ package scenario
 import (
 	"github.com/pemba-io/pemba/internal/fault"
 	"github.com/pemba-io/pemba/internal/rel"
+	"github.com/pemba-io/pemba/internal/schema"
 )
 
 // A File is one test file as it was read: a world, and cases about it.
@@ -26,11 +27,9 @@ type File struct {
 	Relationships Place
 	TuplesAt      []Place
 
-	Questions         // asked of that state
-	Writes    []Write // in order, each on the state that the last accepted one left
-
-	// Outside are cases that this release cannot judge at all.
-	Outside []Outside
+	Questions                // asked of that state
+	Writes      []Write      // in order, each on the state that the last accepted one left
+	Validations []Validation // asked of the state before the writes
 }
 
 // A Place is a line of a file and a column in it, both from 1. The zero Place is
@@ -46,6 +45,9 @@ type Schema struct {
 	// LinesBefore and ColumnsBefore is what stands above and left of the text in
 	// that file.
 	LinesBefore, ColumnsBefore int
+	// Loaded is where each line of a text that was joined from files stands; nil for
+	// the text of a test file itself.
+	Loaded *schema.Loaded
 }
 
 // Questions are cases that change nothing.
@@ -54,16 +56,12 @@ type Questions struct {
 	Roles      []Role
 }
 
-// An Assertion says whether a principal holds a name on an object.
+// An Assertion says what a question comes to.
 type Assertion struct {
-	Line      int
-	Text      string // as it was written
-	Object    rel.Object
-	Name      rel.Name
-	Principal rel.Principal
-	Granted   bool         // what is asserted
-	Caveated  bool         // or this: that a condition decides; no release judges it yet
-	Outside   *fault.Fault // why this release cannot judge it; nil where it can
+	Line  int
+	Text  string // as it was written
+	Value Value  // what is asserted
+	Question
 }
 
 // A Role says which role a principal has on an object; "" for none.
@@ -72,8 +70,8 @@ type Role struct {
 	Text      string
 	Object    rel.Object
 	Principal rel.Principal
+	Context   rel.Context
 	Role      rel.Name
-	Outside   *fault.Fault
 }
 
 // A Write says what becomes of a write.
@@ -84,7 +82,7 @@ type Write struct {
 	Expect  Expectation
 	Changes []rel.Change // the net change, exactly; nil where the file does not say
 	Then    Questions    // asked afterwards
-	Outside *fault.Fault
+	Outside *fault.Fault // why this release cannot judge it; nil where it can
 }
 
 // An Expectation is `accepted`, `refused`, or `refused REASON`.
@@ -104,12 +102,5 @@ func (e Expectation) String() string {
 	}
 }
 
-// An Outside is a case of a kind that this release does not have.
-type Outside struct {
-	Line  int
-	Text  string
-	Fault *fault.Fault
-}
-
 // UseSchema replaces the file's schema.
-func (f *File) UseSchema(path, text string) { f.Schema = Schema{Text: text, Path: path} }
+func (f *File) UseSchema(s Schema) { f.Schema = s }

@@ -17,11 +17,13 @@ import (
 
 	"github.com/pemba-io/pemba/internal/fault"
 	"github.com/pemba-io/pemba/internal/rel"
+	"github.com/pemba-io/pemba/internal/schema"
 )
 
 // Read reads a test file. A schemaFile is looked for beside it. All faults are
 // found, each with its line.
 func Read(path string, text []byte) (*File, error) {
+	text = bytes.TrimPrefix(text, []byte("\ufeff")) // an editor's mark, no column of the first line
 	r := &reader{file: &File{Path: path}, lines: strings.Split(string(text), "\n")}
 	if root := r.document(text); root != nil {
 		r.top(root)
@@ -87,15 +89,28 @@ func (r *reader) document(text []byte) *yaml.Node {
 			return nil
 		}
 	}
-	line := 1
-	if m := yamlLine.FindStringSubmatch(err.Error()); m != nil {
-		line, _ = strconv.Atoi(m[1]) // the pattern has only digits there
-	}
-	r.note(fault.Newf(fault.FileMustBeReadable, "the file is not YAML: %s", strings.TrimPrefix(err.Error(), "yaml: ")), line, 1)
+	said := strings.TrimPrefix(err.Error(), "yaml: ")
+	r.note(fault.Newf(fault.FileMustBeReadable, "the file is not YAML: %s", said), r.lineOf(said), 1)
 	return nil
 }
 
-var yamlLine = regexp.MustCompile(`line (\d+)`)
+// lineOf is the line that the YAML library speaks of. Of an alias without an
+// anchor it gives only the name.
+func (r *reader) lineOf(said string) int {
+	if m := yamlLine.FindStringSubmatch(said); m != nil {
+		line, _ := strconv.Atoi(m[1]) // the pattern has only digits there
+		return line
+	}
+	if m := yamlAnchor.FindStringSubmatch(said); m != nil {
+		return 1 + max(0, slices.IndexFunc(r.lines, func(line string) bool { return strings.Contains(line, "*"+m[1]) }))
+	}
+	return 1
+}
+
+var (
+	yamlLine   = regexp.MustCompile(`line (\d+)`)
+	yamlAnchor = regexp.MustCompile(`unknown anchor '(.+)' referenced`)
+)
 
 // keys are what a mapping may hold, and who reads each.
 type keys map[string]func(key, value *yaml.Node)
@@ -111,7 +126,7 @@ func (r *reader) mapping(n *yaml.Node, what string, known keys) {
 		read, ok := known[key.Value]
 		switch {
 		case !ok:
-			r.fault(key, "%s has no key %s", what, strconv.Quote(key.Value)).Do("it may have %s", listed(known))
+			r.fault(key, "%s has no key %s", what, quoted(key.Value)).Do("it may have %s", listed(known))
 		case !isNull(value):
 			read(key, value)
 		}
@@ -124,7 +139,7 @@ func (r *reader) pairs(n *yaml.Node, visit func(key, value *yaml.Node)) {
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		key := resolved(n.Content[i])
 		if seen[key.Value] {
-			r.fault(key, "the key %s stands twice", strconv.Quote(key.Value)).Do("keep one of them")
+			r.fault(key, "the key %s stands twice", quoted(key.Value)).Do("keep one of them")
 			continue
 		}
 		seen[key.Value] = true
@@ -150,6 +165,18 @@ func (r *reader) text(n *yaml.Node, what string) (string, bool) {
 		return "", false
 	}
 	return n.Value, true
+}
+
+// quoted shows a text of the file.
+func quoted(s string) string { return strconv.Quote(shortened(s)) }
+
+// shortened is a text to be read by a person: a line can be as long as a file.
+func shortened(s string) string {
+	const most = 100
+	if utf8.RuneCountInString(s) > most {
+		s = string([]rune(s)[:most]) + "…"
+	}
+	return s
 }
 
 func resolved(n *yaml.Node) *yaml.Node {
@@ -207,13 +234,20 @@ func (r *reader) schemaFile(n *yaml.Node) {
 	if !filepath.IsAbs(path) {
 		path = filepath.Join(filepath.Dir(r.file.Path), name)
 	}
-	text, err := os.ReadFile(path)
-	if err != nil {
-		r.fault(n, "the schema file %s cannot be read", path).
+	loaded, err := schema.Load(path, os.ReadFile)
+	switch f := fault.Of(err); {
+	case err == nil:
+		r.file.Schema = Schema{Text: loaded.Text, Path: path, Loaded: &loaded}
+	case fault.Is(err, fault.FileMustBeReadable):
+		r.fault(n, "the schema file %s cannot be read", shortened(path)).
 			Do("name a file relative to this one").Because(err)
-		return
+	default: // it, or what it imports, is wrong, and says where
+		for _, each := range f.All() {
+			one := *each
+			one.Others = nil
+			r.faults = append(r.faults, &one)
+		}
 	}
-	r.file.Schema = Schema{Text: string(text), Path: path}
 }
 
 func (r *reader) hasSchema(n *yaml.Node) bool {
@@ -260,22 +294,6 @@ func (r *reader) place(n *yaml.Node, index int, line string) Place {
 		}
 	}
 	return at
-}
-
-// validation is known, and not judged in this release: each of its entries is a
-// case that fails.
-func (r *reader) validation(n *yaml.Node) {
-	if n.Kind != yaml.MappingNode {
-		r.fault(n, "validation is not a mapping").Do("write object#name and a list of subjects")
-		return
-	}
-	r.pairs(n, func(key, _ *yaml.Node) {
-		r.file.Outside = append(r.file.Outside, Outside{
-			Line:  key.Line,
-			Text:  "validation of " + key.Value,
-			Fault: notInThisRelease("validation", "assert the subjects one by one, under assertions"),
-		})
-	})
 }
 
 func notInThisRelease(what, remedy string) *fault.Fault {

@@ -2,6 +2,7 @@ package scenario
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -9,20 +10,6 @@ import (
 	"github.com/pemba-io/pemba/internal/fault"
 	"github.com/pemba-io/pemba/internal/rel"
 )
-
-// A Driver is one way of asking. What two of them answer differently is a fault
-// of one.
-type Driver interface {
-	// Load makes a world of its own out of a schema and tuples, in place of
-	// whatever was loaded before. The tuples must satisfy the schema's rules.
-	Load(ctx context.Context, schema string, tuples []rel.Tuple) error
-	// Check says whether the principal holds a name, and by which path where it knows one.
-	Check(ctx context.Context, object rel.Object, name rel.Name, principal rel.Principal) (granted bool, path string, err error)
-	// Role is the effective role, "" for none, and the path that gives it.
-	Role(ctx context.Context, object rel.Object, principal rel.Principal) (role rel.Name, path string, err error)
-	// Write applies updates as the application itself, and answers with the net change.
-	Write(ctx context.Context, updates []rel.Update) ([]rel.Change, error)
-}
 
 // A Report is what came of one file.
 type Report struct {
@@ -43,14 +30,17 @@ type Result struct {
 	Because  string // the path that gave the answer, empty where the driver knows none
 }
 
+// String is one line. A case without a name is shown by its text, shortened;
+// the line number leads to the rest.
 func (r Result) String() string {
+	at := fmt.Sprintf("%s:%d: %s: ", r.Path, r.Line, shortened(r.Case))
 	if r.Passed {
-		return fmt.Sprintf("%s:%d: %s: %s", r.Path, r.Line, r.Case, r.Came)
+		return at + r.Came
 	}
 	if r.Unjudged {
-		return fmt.Sprintf("%s:%d: %s: expected %s; %s", r.Path, r.Line, r.Case, r.Expected, r.Came)
+		return at + "expected " + r.Expected + "; " + r.Came
 	}
-	s := fmt.Sprintf("%s:%d: %s: expected %s, came %s", r.Path, r.Line, r.Case, r.Expected, r.Came)
+	s := at + "expected " + r.Expected + ", came " + r.Came
 	if r.Because != "" {
 		s += ", by " + r.Because
 	}
@@ -102,22 +92,30 @@ func (r Report) Failures() []string {
 // Run loads a file into a driver and judges its cases: the questions about what
 // was loaded first, then the writes in their order.
 func Run(ctx context.Context, file *File, driver Driver) Report {
-	r := &run{ctx: ctx, driver: driver, report: Report{Path: file.Path}}
+	r := &run{ctx: ctx, driver: driver}
+	return r.file(file)
+}
+
+func (r *run) file(file *File) Report {
+	r.report.Path = file.Path
 	if file.Schema.Path == "" {
-		r.report.Err = fault.Newf(fault.FileMustBeReadable, "%s has no schema", file.Path).Do("give it a schema or a schemaFile")
+		f := fault.New(fault.FileMustBeReadable, "the file has no schema").Do("give it a schema or a schemaFile")
+		f.File = file.Path
+		r.report.Err = f
 		return r.report
 	}
-	if err := driver.Load(ctx, file.Schema.Text, file.Tuples); err != nil {
+	if err := r.driver.Load(r.ctx, file.Schema.Text, file.Tuples); err != nil {
 		r.report.Err = file.placed(err)
 		return r.report
+	}
+	if r.coverage != nil {
+		r.coverage.note(r.schema, r.names())
 	}
 	r.questions(file.Questions)
 	for _, w := range file.Writes {
 		r.write(w)
 	}
-	for _, c := range file.Outside {
-		r.outside(c.Line, c.Text, "the subjects that it lists", c.Fault)
-	}
+	r.validations(file)
 	return r.report
 }
 
@@ -125,6 +123,10 @@ type run struct {
 	ctx    context.Context
 	driver Driver
 	report Report
+
+	coverage *Coverage         // nil where nobody asks for it
+	schema   string            // whose names it is about
+	names    func() []Declared // of what is loaded
 }
 
 func (r *run) add(result Result) {
@@ -134,6 +136,53 @@ func (r *run) add(result Result) {
 
 func (r *run) outside(line int, text, expected string, why *fault.Fault) {
 	r.unjudged(line, text, expected, why.Sentence())
+}
+
+// validations judges who is found, on the tuples that were loaded, in a world of
+// their own: the writes have changed the other one.
+func (r *run) validations(file *File) {
+	if len(file.Validations) == 0 {
+		return
+	}
+	tuples := withoutValues(file.Tuples)
+	if err := r.driver.Load(r.ctx, file.Schema.Text, tuples); err != nil {
+		for _, v := range file.Validations {
+			r.unjudged(v.Line, v.caseText(), subjectsAsListed, errorText(err))
+		}
+		return
+	}
+	now := r.driver.Now()
+	for _, v := range file.Validations {
+		r.validation(v, newFinder(r.ctx, r.driver, v, tuples, now))
+	}
+}
+
+const subjectsAsListed = "the subjects that it lists"
+
+func (v Validation) caseText() string { return "validation of " + v.Text }
+
+func (r *run) validation(v Validation, f *finder) {
+	result := Result{Line: v.Line, Case: v.caseText(), Expected: subjectsAsListed}
+	found, err := f.all()
+	var why unknowable
+	switch {
+	case errors.As(err, &why):
+		r.unjudged(v.Line, v.caseText(), subjectsAsListed, string(why))
+		return
+	case err != nil:
+		result.Came = errorText(err)
+	default:
+		differences := v.differences(found)
+		result.Passed = len(differences) == 0
+		result.Came = "the same"
+		if !result.Passed {
+			result.Came = strings.Join(differences, "; ")
+		}
+	}
+	r.add(result)
+	if err == nil && r.coverage != nil {
+		r.coverValidation(v, found)
+	}
 }
 
 // unjudged fails a case that nobody was asked about.
@@ -151,33 +200,38 @@ func (r *run) questions(q Questions) {
 }
 
 func (r *run) assertion(a Assertion) {
-	expected := a.expected()
-	if a.Outside != nil {
-		r.outside(a.Line, a.Text, expected, a.Outside)
-		return
+	answer, err := r.driver.Check(r.ctx, a.Question)
+	result := Result{Line: a.Line, Case: a.Text, Expected: a.Value.String(), Came: answer.Value.String(), Because: answer.Path}
+	if answer.Value == Conditional && len(answer.Missing) > 0 {
+		result.Came += ": " + missingText(answer.Missing)
 	}
-	granted, path, err := r.driver.Check(r.ctx, a.Object, a.Name, a.Principal)
-	result := Result{Line: a.Line, Case: a.Text, Expected: expected, Came: grantedText(granted), Because: path}
 	if err != nil {
 		result.Came, result.Because = errorText(err), ""
 	}
-	result.Passed = err == nil && granted == a.Granted
+	result.Passed = err == nil && answer.Value == a.Value
 	r.add(result)
+	if err == nil && r.coverage != nil {
+		r.coverQuestion(a.Question, answer)
+	}
 }
 
 func (r *run) role(c Role) {
-	expected := roleText(c.Role)
-	if c.Outside != nil {
-		r.outside(c.Line, c.Text, expected, c.Outside)
-		return
+	answer, err := r.driver.Role(r.ctx, c.Object, c.Principal, c.Context)
+	result := Result{Line: c.Line, Case: c.Text, Expected: roleText(c.Role), Came: roleText(answer.Role), Because: answer.Path}
+	if answer.Possible != "" {
+		result.Came += ", and " + string(answer.Possible) + " is conditional"
+		if len(answer.Missing) > 0 {
+			result.Came += ": " + missingText(answer.Missing)
+		}
 	}
-	role, path, err := r.driver.Role(r.ctx, c.Object, c.Principal)
-	result := Result{Line: c.Line, Case: c.Text, Expected: expected, Came: roleText(role), Because: path}
 	if err != nil {
 		result.Came, result.Because = errorText(err), ""
 	}
-	result.Passed = err == nil && role == c.Role
+	result.Passed = err == nil && answer.Role == c.Role
 	r.add(result)
+	if err == nil && r.coverage != nil {
+		r.coverRole(c, answer)
+	}
 }
 
 func (r *run) write(w Write) {
@@ -209,6 +263,9 @@ func (r *run) write(w Write) {
 		result.Came = errorText(err)
 	}
 	r.add(result)
+	if r.coverage != nil {
+		r.coverWrite(w)
+	}
 	r.questions(w.Then)
 }
 
@@ -217,25 +274,11 @@ func (r *run) write(w Write) {
 func (r *run) untried(q Questions) {
 	const why = "the write before it was not tried"
 	for _, a := range q.Assertions {
-		r.unjudged(a.Line, a.Text, a.expected(), why)
+		r.unjudged(a.Line, a.Text, a.Value.String(), why)
 	}
 	for _, c := range q.Roles {
 		r.unjudged(c.Line, c.Text, roleText(c.Role), why)
 	}
-}
-
-func (a Assertion) expected() string {
-	if a.Caveated {
-		return "conditional"
-	}
-	return grantedText(a.Granted)
-}
-
-func grantedText(granted bool) string {
-	if granted {
-		return "granted"
-	}
-	return "denied"
 }
 
 func roleText(role rel.Name) string {
@@ -284,6 +327,10 @@ func (f *File) placed(err error) error {
 
 // place moves a fault of a schema to where its text stands.
 func (s Schema) place(x *fault.Fault) {
+	if s.Loaded != nil {
+		x.File, x.Line, x.Column = s.Loaded.Place(x.Line, x.Column)
+		return
+	}
 	x.File = s.Path
 	x.Line += s.LinesBefore
 	x.Column += s.ColumnsBefore
@@ -296,7 +343,7 @@ func (f *File) placeTuple(x *fault.Fault) {
 	at := f.Relationships
 	if about := x.Details["tuple"]; about != "" {
 		for i, t := range f.Tuples {
-			if t.String() == about {
+			if t.String() == about || t.Key.String() == about {
 				at = f.TuplesAt[i]
 				break
 			}

@@ -20,64 +20,68 @@ const formsMax = 256
 // faults are all of them, in source order, up to diagnosticsMax; errors of form
 // are reported alone, since what could not be read would be missed elsewhere.
 func Compile(text string) (*Schema, []*fault.Fault) {
+	c, faults := compile(text, nil)
+	if len(faults) > 0 {
+		return nil, faults
+	}
+	return c.schema, nil
+}
+
+// compile is Compile that leaves the compiler, with its trees, to whoever looks
+// for more in them. The sentences place what they speak of by where; nil is by
+// its line.
+func compile(text string, where func(line int) string) (*compiler, []*fault.Fault) {
 	file, faults := syntax.Parse(text)
 	if len(faults) > 0 {
 		return nil, inOrder(faults)
 	}
 	c := &compiler{
-		file:   file,
-		schema: &Schema{text: text, byType: make(map[rel.ObjectType]*Definition)},
-		trees:  make(map[*Definition]*syntax.Definition),
-		stored: make(map[*syntax.Relation]*Relation),
+		diagnostics: diagnostics{where: where},
+		file:        file,
+		schema:      &Schema{text: text, byType: make(map[rel.ObjectType]*Definition)},
+		trees:       make(map[*Definition]*syntax.Definition),
+		stored:      make(map[*syntax.Relation]*Relation),
 	}
-	c.refuseWhatIsNotThere()
+	for _, x := range file.Imports {
+		c.schemaMustBeOneText(x.At, x.Path)
+	}
+	c.readPartials()
 	c.declare()
-	if !c.tooLarge { // what lies beyond a bound is not looked at, and would be missed elsewhere
+	c.compileCaveats()
+	// What lies beyond a bound is not looked at, and would be missed elsewhere.
+	if !c.tooLarge {
 		c.resolveForms()
 		c.resolveClauses()
 		c.buildSlots()
 		c.checkRules()
 	}
-	if len(c.errors) == 0 {
+	if !c.tooLarge {
 		c.stratify()
+		c.checkAnnotations()
 	}
 	if len(c.errors) > 0 {
+		c.errors = c.onceInPartials(inOrder(c.errors))
 		return nil, c.found()
 	}
-	c.schema.warnings = inOrder(c.warnings)
-	return c.schema, nil
+	c.lookForWhatIsNotMeant()
+	c.schema.warnings = clipped(c.onceInPartials(inOrder(c.warnings)))
+	return c, nil
 }
 
 // A compiler carries one text through the passes of Compile. Each pass goes on
 // over what it could not make sense of, so that one run finds all errors.
 type compiler struct {
 	diagnostics
-	file   *syntax.File
-	schema *Schema
-	trees  map[*Definition]*syntax.Definition
-	stored map[*syntax.Relation]*Relation
-	arrows map[arrowKey]Slot
+	file     *syntax.File
+	schema   *Schema
+	partials partials
+	trees    map[*Definition]*syntax.Definition // with the members of their partials
+	stored   map[*syntax.Relation]*Relation
+	arrows   map[arrowKey]Slot
 
 	tooLarge bool // a bound on the schema's size is broken
-}
-
-// refuseWhatIsNotThere names the parts of the language that this release reads
-// but does not evaluate; expressions are looked through where they are compiled.
-func (c *compiler) refuseWhatIsNotThere() {
-	for _, x := range c.file.Imports {
-		c.notInThisRelease(x.At, "import", "put all definitions into one text")
-	}
-	for _, x := range c.file.Caveats {
-		c.notInThisRelease(x.At, fmt.Sprintf("caveat %q", x.Name.Text), "leave the caveat and its uses out")
-	}
-	for _, x := range c.file.Partials {
-		c.notInThisRelease(x.At, fmt.Sprintf("partial %q", x.Name.Text), "write its members into the definitions that use it")
-	}
-	for _, d := range c.file.Definitions {
-		for _, x := range d.Includes {
-			c.notInThisRelease(x.At, fmt.Sprintf("...%s", x.Name.Text), "write the partial's members here")
-		}
-	}
+	steps    int  // that arrows take, see stepsMax
+	expanded int  // bytes that partials put into definitions
 }
 
 // declare makes the definitions and their names.
@@ -103,8 +107,8 @@ func (c *compiler) declare() {
 		d := &Definition{Type: typ, Doc: tree.Doc, byName: make(map[rel.Name]*Declared)}
 		c.schema.definitions = append(c.schema.definitions, d)
 		c.schema.byType[typ] = d
-		c.trees[d] = tree
-		c.declareNames(d, tree)
+		c.trees[d] = c.expand(tree)
+		c.declareNames(d, c.trees[d])
 	}
 }
 
@@ -128,7 +132,8 @@ func (c *compiler) declareNames(d *Definition, tree *syntax.Definition) {
 			return nil
 		}
 		if at, twice := first[name.Text]; twice {
-			c.nameMustBeUnique(name.At, d.Type, name.Text, at)
+			place, where := c.declaredTwice(tree, at, name.At)
+			c.nameMustBeUnique(place, d.Type, name.Text, where)
 			return nil
 		}
 		first[name.Text] = name.At
@@ -150,7 +155,8 @@ func (c *compiler) declareNames(d *Definition, tree *syntax.Definition) {
 	}
 	for i, block := range tree.Roles {
 		if i > 0 {
-			c.rolesMustStandTogether(block.At, tree.Roles[0].At, d.Type)
+			place, where := c.declaredTwice(tree, tree.Roles[0].At, block.At)
+			c.rolesMustStandTogether(place, d.Type, where)
 			continue
 		}
 		if len(block.Roles) == 0 {
@@ -171,9 +177,6 @@ func (c *compiler) declareNames(d *Definition, tree *syntax.Definition) {
 	}
 	for _, p := range tree.Permissions {
 		add(p.Name, KindPermission, p.Doc)
-		if len(p.Annotation) > 0 {
-			c.notInThisRelease(p.Annotation[0].At, fmt.Sprintf("the type annotation of permission %q", p.Name.Text), "write `permission NAME = EXPR`")
-		}
 	}
 }
 
@@ -216,24 +219,25 @@ func (c *compiler) resolveForms() {
 			return
 		}
 		for _, t := range tree.Types {
-			if t.Caveat != nil {
-				c.notInThisRelease(t.Caveat.At, "with "+t.Caveat.Text, "leave the caveat out")
-			}
-			if t.Expiration {
-				c.notInThisRelease(t.At, "with expiration", "leave the expiration out")
-			}
+			known := c.hasCaveat(t.Caveat)
 			target := c.schema.byType[rel.ObjectType(t.Type.Text)]
 			if target == nil {
 				c.subjectTypeMustExist(t.Type.At, t.Type.Text, c.schema)
 				continue
 			}
-			form := Form{Type: target.Type, Wildcard: t.Wildcard}
+			form := Form{Type: target.Type, Wildcard: t.Wildcard, Expiration: t.Expiration}
+			if t.Caveat != nil {
+				form.Caveat = rel.CaveatName(t.Caveat.Text)
+			}
 			if t.Relation != nil {
 				form.Relation = rel.Name(t.Relation.Text)
 				if target.byName[form.Relation] == nil {
 					c.subjectRelationMustExist(t.Relation.At, t.Relation.Text, target)
 					continue
 				}
+			}
+			if !known {
+				continue
 			}
 			if slices.Contains(r.Forms, form) {
 				c.formMustBeUnique(t.At, form, string(r.Name))
@@ -252,14 +256,7 @@ func (c *compiler) resolveClauses() {
 			c.resolveMultiplicity(d, r, tree)
 		}
 		if tree.OnePerWith != nil {
-			if with := c.storedRelation(d, *tree.OnePerWith, fault.ClauseMustFit, "one per subject with"); with != nil {
-				r.With = with.Name
-				for _, f := range with.Forms {
-					if f.Relation == "" && !f.Wildcard {
-						c.schema.spreading[f.Type] = append(c.schema.spreading[f.Type], r)
-					}
-				}
-			}
+			c.resolveOnePer(d, r, tree)
 		}
 	})
 	c.eachRelation(func(d *Definition, r *Relation, tree *syntax.Relation) {
@@ -272,13 +269,7 @@ func (c *compiler) resolveClauses() {
 		if len(tree.CreatedBys) > 0 {
 			d.createdBy = syntax.Text(tree.CreatedBys[0].Expr)
 		}
-		for _, w := range tree.Withins {
-			for _, name := range w.Rels {
-				if r := c.storedRelation(d, name, fault.ClauseMustFit, "within"); r != nil {
-					d.within = append(d.within, r.Name)
-				}
-			}
-		}
+		c.resolveWithin(d, tree)
 		if len(tree.CreatedBys) > 1 {
 			c.clauseMustFit(tree.CreatedBys[1].At, fmt.Sprintf("type %q says twice who creates it", d.Type), "join them with `+` in one `created by`")
 		}
@@ -294,17 +285,59 @@ func (c *compiler) checkComputedRoles(block *syntax.Roles) {
 		if len(r.Types) > 0 {
 			continue
 		}
-		switch {
-		case r.Multiplicity != nil:
+		if r.Multiplicity != nil {
 			c.clauseNeedsTypes(r.Multiplicity.At, r.Name.Text, "a multiplicity")
-		case r.Of != nil:
+		}
+		if r.Of != nil {
 			c.clauseNeedsTypes(r.Of.At, r.Name.Text, "of")
-		case r.OnePerWith != nil:
+		}
+		if r.OnePerWith != nil {
 			c.clauseNeedsTypes(r.OnePerWith.At, r.Name.Text, "one per subject with")
-		case r.Granted != nil:
+		}
+		if r.Granted != nil {
 			c.clauseNeedsTypes(r.Granted.At, r.Name.Text, "granted by")
-		case r.Revoked != nil:
+		}
+		if r.Revoked != nil {
 			c.clauseNeedsTypes(r.Revoked.At, r.Name.Text, "revoked by")
+		}
+	}
+}
+
+func (c *compiler) resolveOnePer(d *Definition, r *Relation, tree *syntax.Relation) {
+	with := c.storedRelation(d, *tree.OnePerWith, fault.ClauseMustFit, "one per subject with")
+	if with == nil {
+		return
+	}
+	r.With = with.Name
+	if with == r {
+		c.clauseMustFit(tree.OnePerWith.At, fmt.Sprintf("relation %q is to be spread over what it points to itself", r.Name), "name the relation that leads to the other objects")
+		return
+	}
+	leads := false
+	for _, f := range with.Forms {
+		if f.Relation == "" && !f.Wildcard {
+			leads = true
+			c.schema.spreading[f.Type] = append(c.schema.spreading[f.Type], r)
+		}
+	}
+	if !leads && len(with.Forms) > 0 {
+		c.clauseMustFit(tree.OnePerWith.At, fmt.Sprintf("relation %q leads to no object: it allows usersets and wildcards alone", with.Name), "name a relation that allows a type by itself")
+	}
+}
+
+func (c *compiler) resolveWithin(d *Definition, tree *syntax.Definition) {
+	for _, w := range tree.Withins {
+		for _, name := range w.Rels {
+			r := c.storedRelation(d, name, fault.ClauseMustFit, "within")
+			switch {
+			case r == nil:
+			case slices.Contains(d.within, r.Name):
+				c.clauseMustFit(name.At, fmt.Sprintf("type %q is within %q twice", d.Type, r.Name), "name it once")
+			case len(typesBehind(r)) == 0 && len(r.Forms) > 0:
+				c.clauseMustFit(name.At, fmt.Sprintf("nothing is within %q: it allows wildcards alone", r.Name), "name a relation that points to objects")
+			default:
+				d.within = append(d.within, r.Name)
+			}
 		}
 	}
 }
@@ -317,7 +350,7 @@ func (c *compiler) resolveMultiplicity(d *Definition, r *Relation, tree *syntax.
 	}
 	switch {
 	case r.Max != Unbounded && r.Max < r.Min:
-		c.multiplicityMustBePossible(m.At, fmt.Sprintf("relation %q needs at least %d subjects and may have at most %d", r.Name, r.Min, r.Max),
+		c.multiplicityMustBePossible(m.At, fmt.Sprintf("relation %q needs at least %s and may have at most %d", r.Name, fault.Counted(r.Min, "subject"), r.Max),
 			"write the smaller number first")
 	case r.Max == 0:
 		c.multiplicityMustBePossible(m.At, fmt.Sprintf("relation %q may have no subject at all", r.Name), "raise the upper bound, or take the relation out")
@@ -325,13 +358,10 @@ func (c *compiler) resolveMultiplicity(d *Definition, r *Relation, tree *syntax.
 	if r.Min == 0 {
 		return
 	}
-	concrete := false
-	for _, f := range r.Forms {
-		concrete = concrete || !f.Wildcard
-	}
-	if !concrete && len(r.Forms) == len(tree.Types) { // otherwise a form is the error
-		c.multiplicityMustBePossible(m.At, fmt.Sprintf("relation %q needs at least %d subjects, and allows wildcards alone, which do not count", r.Name, r.Min),
-			"allow a type without `:*`, or let the multiplicity begin at 0")
+	counted := slices.ContainsFunc(r.Forms, func(f Form) bool { return !f.Wildcard && f.Always() })
+	if !counted && len(r.Forms) == len(tree.Types) { // otherwise a form is the error
+		c.multiplicityMustBePossible(m.At, fmt.Sprintf("relation %q needs at least %s, and allows none that counts: wildcards do not, nor do tuples with a caveat or an expiration", r.Name, fault.Counted(r.Min, "subject")),
+			"allow a type without `:*`, a caveat or an expiration, or let the multiplicity begin at 0")
 	}
 	d.lower = append(d.lower, r)
 }
@@ -347,11 +377,13 @@ func (c *compiler) resolveOf(d *Definition, r *Relation, tree *syntax.Relation) 
 		return
 	}
 	if of.Max != Unbounded && r.Min > of.Max {
-		c.multiplicityMustBePossible(tree.Of.At, fmt.Sprintf("relation %q needs at least %d subjects, and %q, in which they must stand, may have at most %d", r.Name, r.Min, of.Name, of.Max),
+		c.multiplicityMustBePossible(tree.Of.At, fmt.Sprintf("relation %q needs at least %s, and %q, in which they must stand, may have at most %d", r.Name, fault.Counted(r.Min, "subject"), of.Name, of.Max),
 			"lower the one bound or raise the other")
 		return
 	}
-	common := slices.ContainsFunc(r.Forms, func(f Form) bool { return slices.Contains(of.Forms, f) })
+	common := slices.ContainsFunc(r.Forms, func(f Form) bool {
+		return slices.ContainsFunc(of.Forms, func(g Form) bool { return f.Subject() == g.Subject() })
+	})
 	if !common && len(r.Forms) == len(tree.Types) && len(of.Forms) > 0 {
 		c.clauseMustFit(tree.Of.At, fmt.Sprintf("relation %q and relation %q have no subject form in common, so nothing could ever be written to %q", r.Name, of.Name, r.Name),
 			"let both allow the same type")

@@ -170,6 +170,7 @@ func FuzzCompile(f *testing.F) {
 	}
 	f.Add("use roles\ndefinition a { roles except b { c: a#c = d->c; inherit from d } relation b: a; relation d: a [1] }")
 	f.Add("definition a { permission b = b - b }")
+	f.Add("caveat c(x list<int>, y any) {\n x.all(z, z > y) }\ndefinition a { relation b: a with c }")
 	f.Fuzz(func(t *testing.T, text string) {
 		s, faults := schema.Compile(text)
 		if (s == nil) == (len(faults) == 0) {
@@ -196,7 +197,14 @@ func TestBoundsOfASchema(t *testing.T) {
 		{"forms written twice", "definition user {}\ndefinition doc { relation a: " + strings.Repeat("user | ", 99) + "user }", 99},
 		{"names of a type", "definition user {}\ndefinition doc {\n" + strings.Repeat("relation a%: user\n", 300) + "}", 1},
 		{"names and arrows of a type", "definition user { relation x: user\n" + strings.Repeat("permission p% = x->q%\n", 200) + "}", 1},
+		{"caveats", strings.Repeat("caveat c%(x int) { x > 1 }\n", 501), 1},
+		{"what is wrong in caveats", strings.Repeat("caveat c%(x int) { y + z > 1 }\n", 80), 100},
+		{"conditions of caveats", strings.Repeat("caveat c%(x int) { x > 1"+strings.Repeat(" && x > 1000000000", 400)+" }\n", 20), 1},
+		{"text that partials stand for", "use partial\ndefinition user {}\npartial p {\n" + strings.Repeat("relation a%: "+strings.Repeat("user | ", 100)+"user\n", 10) + "}\n" + strings.Repeat("definition d% { ...p }\n", 200), 1},
+		{"hops of an arrow", "definition user { relation r: user\npermission p = r" + strings.Repeat("->r", 9000) + " }", 1},
 		{"definitions", strings.Repeat("definition d% {}\n", 1001), 1},
+		{"members of partials", "use partial\ndefinition user {}\npartial p {\n" + strings.Repeat("relation a%: user\n", 900) + "}\n" + strings.Repeat("definition d% { ...p }\n", 900), 1},
+		{"partials", "use partial\n" + strings.Repeat("partial p% { }\n", 1001), 1},
 		{"names that are not there", "definition doc {\n" + strings.Repeat("permission p% = nope%\n", 250) + "}", 100},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -211,5 +219,53 @@ func TestBoundsOfASchema(t *testing.T) {
 				t.Fatalf("schema %v, %d faults, want %d; first %v", s != nil, len(faults), c.faults, faults)
 			}
 		})
+	}
+}
+
+// Each partial includes the next one twice: written out, there would be 2^60 names.
+func TestPartialsThatDoubleAreNotWrittenOut(t *testing.T) {
+	var text strings.Builder
+	text.WriteString("use partial\ndefinition user { ...p0 }\npartial p60 { relation a: user }\n")
+	for i := range 60 {
+		fmt.Fprintf(&text, "partial p%d { ...p%d; ...p%d }\n", i, i+1, i+1)
+	}
+	_, faults := schema.Compile(text.String())
+	if len(faults) != 60 {
+		t.Fatalf("%d faults, want one for each partial that comes in twice; %v", len(faults), faults)
+	}
+}
+
+// Each hop of these arrows leads from all types to all types. They are counted in
+// permissions, which are compiled, and in rules, which are only looked through.
+func TestBoundOnTheStepsOfArrows(t *testing.T) {
+	types := make([]string, 200)
+	for i := range types {
+		types[i] = fmt.Sprintf("t%d", i)
+	}
+	for _, reads := range []string{"permission p = %s", "relation p: t0 granted by %s"} {
+		var text strings.Builder
+		text.WriteString("use roles\n")
+		for _, typ := range types {
+			fmt.Fprintf(&text, "definition %s { relation r: %s }\n", typ, strings.Join(types, "|"))
+		}
+		fmt.Fprintf(&text, "definition doc { relation r: t0\n"+reads+" }", "r"+strings.Repeat("->r", 1000))
+		_, faults := schema.Compile(text.String())
+		if len(faults) != 1 || faults[0].Code != fault.SchemaMustStayWithinBounds || !strings.Contains(faults[0].Summary, "steps") {
+			t.Errorf(reads+": %v", "…", faults)
+		}
+	}
+}
+
+// Each permission reads the next one twice: there are 2^60 ways to the role.
+func TestPermissionsThatDoubleAreRankedOnce(t *testing.T) {
+	var text strings.Builder
+	text.WriteString("use roles\ndefinition user {}\ndefinition doc {\nroles { low: user granted by low\nhigh: user granted by p0 }\npermission p60 = low\n")
+	for i := range 60 {
+		fmt.Fprintf(&text, "permission p%d = p%d + p%d\n", i, i+1, i+1)
+	}
+	text.WriteString("}")
+	s, faults := schema.Compile(text.String())
+	if len(faults) > 0 || len(s.Warnings()) != 1 || s.Warnings()[0].Code != fault.LowerRoleShouldNotGrant {
+		t.Fatalf("faults %v, warnings %v", faults, s.Warnings())
 	}
 }

@@ -26,6 +26,16 @@ type diagnostics struct {
 	// through all names of a type for each of a thousand misspelt ones takes
 	// longer than anybody waits.
 	remedies map[*fault.Fault]func() string
+	// where is a line as it is called in a sentence; nil for "line 4".
+	where func(line int) string
+}
+
+// onLine is a place inside a sentence.
+func (d *diagnostics) onLine(at syntax.Pos) string {
+	if d.where == nil {
+		return fmt.Sprintf("on line %d", at.Line)
+	}
+	return "on " + d.where(at.Line)
 }
 
 func (d *diagnostics) report(at syntax.Pos, f *fault.Fault) {
@@ -43,9 +53,9 @@ func (d *diagnostics) reportWith(at syntax.Pos, f *fault.Fault, remedy func() st
 	d.report(at, f)
 }
 
-// found is what is wrong, as it is reported.
+// found is what is wrong, as it is reported; the errors are in order.
 func (d *diagnostics) found() []*fault.Fault {
-	faults := inOrder(d.errors)
+	faults := clipped(d.errors)
 	for _, f := range faults {
 		if remedy := d.remedies[f]; remedy != nil {
 			f.Do("%s", remedy())
@@ -58,7 +68,7 @@ func (d *diagnostics) warn(at syntax.Pos, f *fault.Fault) {
 	d.warnings = append(d.warnings, f.At(at.Line, at.Column))
 }
 
-// inOrder sorts faults by their place and keeps at most diagnosticsMax.
+// inOrder sorts faults by their place.
 func inOrder(faults []*fault.Fault) []*fault.Fault {
 	slices.SortStableFunc(faults, func(a, b *fault.Fault) int {
 		if a.Line != b.Line {
@@ -66,23 +76,21 @@ func inOrder(faults []*fault.Fault) []*fault.Fault {
 		}
 		return a.Column - b.Column
 	})
-	if len(faults) > diagnosticsMax {
-		faults = faults[:diagnosticsMax]
-	}
 	return faults
 }
 
-func (d *diagnostics) notInThisRelease(at syntax.Pos, what, instead string) {
-	d.report(at, fault.Newf(fault.NotInThisRelease, "%s: this release does not have that part of the language", what).Do("%s", instead))
+// clipped is the first diagnosticsMax of them.
+func clipped(faults []*fault.Fault) []*fault.Fault {
+	return faults[:min(len(faults), diagnosticsMax)]
 }
 
 func (d *diagnostics) definitionMustBeUnique(at syntax.Pos, typ string, first syntax.Pos) {
-	d.report(at, fault.Newf(fault.NameMustBeUnique, "type %q is defined twice; first on line %d", typ, first.Line).
+	d.report(at, fault.Newf(fault.NameMustBeUnique, "type %q is defined twice; first %s", typ, d.onLine(first)).
 		Do("rename one of them, or join their members in one definition"))
 }
 
-func (d *diagnostics) nameMustBeUnique(at syntax.Pos, typ rel.ObjectType, name string, first syntax.Pos) {
-	d.report(at, fault.Newf(fault.NameMustBeUnique, "type %q declares %q twice; first on line %d", typ, name, first.Line).
+func (d *diagnostics) nameMustBeUnique(at syntax.Pos, typ rel.ObjectType, name, where string) {
+	d.report(at, fault.Newf(fault.NameMustBeUnique, "type %q declares %q twice; %s", typ, name, where).
 		Do("a relation, a permission and a role of one type need different names; rename one of them"))
 }
 
@@ -99,16 +107,20 @@ func (d *diagnostics) nameMustNotBeReserved(at syntax.Pos, name, why string) {
 
 // nameMustExist is reported for a name used but not declared in any of the types.
 // The remedy offers the nearest declared name, and stays silent rather than
-// guess badly.
-func (d *diagnostics) nameMustExist(at syntax.Pos, name string, in ...*Definition) {
+// guess badly; never the name whose own expression it stands in.
+func (d *diagnostics) nameMustExist(at syntax.Pos, name string, inside rel.Name, in ...*Definition) {
 	f := fault.Newf(fault.NameMustExist, "type %q has no relation, permission or role %q", in[0].Type, name)
 	d.reportWith(at, f, func() string {
 		var declared []string
 		for _, x := range in {
 			declared = append(declared, x.declaredNames()...)
 		}
-		if near := fault.Nearest(name, declared); near != "" {
+		others := slices.DeleteFunc(slices.Clone(declared), func(n string) bool { return n == string(inside) })
+		if near := fault.Nearest(name, others); near != "" {
 			return fmt.Sprintf("did you mean %q? otherwise declare `relation %s` in type %s", near, name, in[0].Type)
+		}
+		if len(declared) == 0 {
+			return fmt.Sprintf("declare `relation %s` in type %s; it has no names yet", name, in[0].Type)
 		}
 		return fmt.Sprintf("declare `relation %s` in type %s; it has %s", name, in[0].Type, fault.List(declared, 5))
 	})
@@ -131,6 +143,9 @@ func (d *diagnostics) subjectRelationMustExist(at syntax.Pos, name string, in *D
 		declared := in.declaredNames()
 		if near := fault.Nearest(name, declared); near != "" {
 			return fmt.Sprintf("did you mean `%s#%s`?", in.Type, near)
+		}
+		if len(declared) == 0 {
+			return fmt.Sprintf("declare %q in type %s; it has no names yet", name, in.Type)
 		}
 		return fmt.Sprintf("declare %q in type %s; it has %s", name, in.Type, fault.List(declared, 5))
 	})
@@ -157,6 +172,12 @@ func (d *diagnostics) mustBeRelation(at syntax.Pos, code fault.Code, in *Definit
 		if near := fault.Nearest(name, relations); near != "" && kind == 0 {
 			return fmt.Sprintf("did you mean %q?", near)
 		}
+		switch {
+		case name == "subject" && kind == 0:
+			return "`subject->NAME` stands in `granted by` and `revoked by` alone"
+		case len(relations) == 0:
+			return fmt.Sprintf("declare a relation in type %s; it has none", in.Type)
+		}
 		return "name one of its relations: " + fault.List(relations, 5)
 	})
 }
@@ -172,13 +193,18 @@ func (d *diagnostics) arrowFindsNothing(at syntax.Pos, label string, behind []st
 		Do("correct the name, or take the arrow out"))
 }
 
+func (d *diagnostics) arrowGoesOverWildcards(at syntax.Pos, label string, over rel.Name) {
+	d.warn(at, fault.Newf(fault.ArrowTargetMustExist, "%s can never hold: relation %q allows wildcards alone, and a wildcard leads nowhere", label, over).
+		Do("allow a type by itself, or take the arrow out"))
+}
+
 func (d *diagnostics) operatorsAreMixed(at syntax.Pos, outer, inner syntax.Op) {
-	d.warn(at, fault.Newf(fault.ClauseMustFit, "%q and %q stand beside each other without parentheses; %q binds tighter", string(inner), string(outer), string(inner)).
+	d.warn(at, fault.Newf(fault.OperatorsShouldBeParenthesised, "%q and %q stand beside each other without parentheses; %q binds tighter", string(inner), string(outer), string(inner)).
 		Do("put parentheses around what belongs together"))
 }
 
-func (d *diagnostics) rolesMustStandTogether(at, first syntax.Pos, typ rel.ObjectType) {
-	d.report(at, fault.Newf(fault.RolesMustStandTogether, "type %q has two roles blocks; the first is on line %d", typ, first.Line).
+func (d *diagnostics) rolesMustStandTogether(at syntax.Pos, typ rel.ObjectType, where string) {
+	d.report(at, fault.Newf(fault.RolesMustStandTogether, "type %q has two roles blocks; %s", typ, where).
 		Do("a type has one ladder; join the blocks, lowest role first"))
 }
 
@@ -212,6 +238,113 @@ func (d *diagnostics) mustStayWithinBounds(at syntax.Pos, summary, remedy string
 func (d *diagnostics) schemaMustBeStratified(at syntax.Pos, cycle []string) {
 	d.report(at, fault.Newf(fault.SchemaMustBeStratified, "%s depends on itself through the right side of an exclusion: %s", cycle[0], strings.Join(cycle, " -> ")).
 		Do("whoever it excludes must be found without asking it again; name the excluded ones in a relation of their own"))
+}
+
+func (d *diagnostics) schemaMustBeOneText(at syntax.Pos, path string) {
+	d.report(at, fault.Newf(fault.SchemaMustBeOneText, "the text imports %q, and only files can import files", path).
+		Do("write the file with `pemba schema write FILE`, or join it with `pemba schema compile FILE`"))
+}
+
+// Partials.
+
+func (d *diagnostics) partialMustBeUnique(at syntax.Pos, name string, first syntax.Pos) {
+	d.report(at, fault.Newf(fault.NameMustBeUnique, "partial %q is declared twice; first %s", name, d.onLine(first)).
+		Do("rename one of them, or join their members in one partial"))
+}
+
+func (d *diagnostics) partialMustExist(at syntax.Pos, name, inside string, file *syntax.File) {
+	f := fault.Newf(fault.PartialMustExist, "there is no partial %q", name)
+	d.reportWith(at, f, func() string {
+		var declared, others []string
+		for _, p := range file.Partials {
+			declared = append(declared, p.Name.Text)
+			if p.Name.Text != inside {
+				others = append(others, p.Name.Text)
+			}
+		}
+		if slices.ContainsFunc(file.Definitions, func(x *syntax.Definition) bool { return x.Name.Text == name }) {
+			return fmt.Sprintf("%s is a definition, and only a partial can be included: move what both need into a partial", name)
+		}
+		if near := fault.Nearest(name, others); near != "" {
+			return fmt.Sprintf("did you mean `...%s`? otherwise add `partial %s { }`", near, name)
+		}
+		if len(declared) == 0 {
+			return fmt.Sprintf("add `partial %s { }`", name)
+		}
+		return fmt.Sprintf("add `partial %s { }`; the schema has %s", name, fault.List(declared, 5))
+	})
+}
+
+func (d *diagnostics) partialMustComeOnce(at syntax.Pos, name, typ string, first *syntax.Include) {
+	d.report(at, fault.Newf(fault.NameMustBeUnique, "partial %q comes into %q twice; first through `...%s` %s", name, typ, first.Name.Text, d.onLine(first.At)).
+		Do("take one of the includes out"))
+}
+
+// includesMustNotCircle is for partials and for files.
+func (d *diagnostics) includesMustNotCircle(at syntax.Pos, what string, circle []string) {
+	d.report(at, includesMustNotCircle(what, circle))
+}
+
+func includesMustNotCircle(what string, circle []string) *fault.Fault {
+	return fault.Newf(fault.IncludesMustNotCircle, "%s %q includes itself: %s", what, circle[0], strings.Join(circle, " -> ")).
+		Do("take one of them out of the circle; move what several need to a place of its own")
+}
+
+func (d *diagnostics) partialIsUnused(at syntax.Pos, name string) {
+	d.warn(at, fault.Newf(fault.PartialShouldBeUsed, "no definition includes partial %q, so what it holds is not looked at", name).
+		Do("write `...%s` where it belongs, or take it out", name))
+}
+
+// Type annotations.
+
+func (d *diagnostics) annotationMustFit(at syntax.Pos, p place, typ rel.ObjectType, way []string) {
+	d.report(at, fault.Newf(fault.TypeAnnotationMustFit, "%s can be held by %q, which its types leave out; it comes in by %s", p, typ, strings.Join(way, " -> ")).
+		Do("add `| %s` to the types, or take what lets it in out of the expression", typ))
+}
+
+func (d *diagnostics) annotatedTypeMustBeUnique(at syntax.Pos, typ, permission string) {
+	d.report(at, fault.Newf(fault.NameMustBeUnique, "the types of permission %q name %s twice", permission, typ).Do("leave one of them out"))
+}
+
+func (d *diagnostics) annotationIsNotChecked(at syntax.Pos, permission string) {
+	d.warn(at, fault.Newf(fault.TypeAnnotationMustFit, "the types of permission %q are not checked", permission).
+		Do("add `use typechecking` at the top, or leave the types out"))
+}
+
+// What compiles, and is probably not meant.
+
+func (d *diagnostics) caveatIsUnused(at syntax.Pos, name string) {
+	d.warn(at, fault.Newf(fault.CaveatShouldBeUsed, "no relation allows a subject with caveat %q", name).
+		Do("write `TYPE with %s` where it belongs, or take it out", name))
+}
+
+func (d *diagnostics) relationIsUnread(at syntax.Pos, typ rel.ObjectType, name rel.Name) {
+	d.warn(at, fault.Newf(fault.NameShouldBeRead, "nothing reads relation %q of type %q, so it gives and takes nothing", name, typ).
+		Do("name it in a permission or a role, or take it out; a note that applications read gets a `granted by`"))
+}
+
+func (d *diagnostics) nobodyCanHold(at syntax.Pos, p place, circle []string) {
+	f := fault.Newf(fault.NameShouldBeHoldable, "nobody can ever hold %s: it takes away all that it gives", p).
+		Do("correct the expression; `nil` says on purpose that nobody holds it")
+	if circle != nil {
+		f.Summary = fmt.Sprintf("nobody can ever hold %s: it is found through itself alone: %s", p, strings.Join(circle, " -> "))
+		f.Do("add what it begins with, a relation for example; `nil` says on purpose that nobody holds it")
+	}
+	d.warn(at, f)
+}
+
+func (d *diagnostics) linkShouldBeGuarded(at syntax.Pos, typ rel.ObjectType, name rel.Name, rule string) {
+	d.warn(at, fault.Newf(fault.LinkShouldBeGuarded,
+		"relation %q of type %q gives access over an arrow, and %s alone can take it away, with no right on the %s itself", name, typ, rule, typ).
+		Do("join a right on the object: `revoked by NAME & %s`", rule))
+}
+
+func (d *diagnostics) lowerRoleShouldNotGrant(at syntax.Pos, lower, higher rel.Name, r *Relation) {
+	f := fault.Newf(fault.LowerRoleShouldNotGrant, "%q is enough to make anybody %q, which is the higher role", lower, higher)
+	if r.Rank == NoRank {
+		f.Summary = fmt.Sprintf("%q is enough to write relation %q, which makes its subjects %q, the higher role", lower, r.Name, higher)
+	}
+	d.warn(at, f.Do("ask for %q or more: `granted by %s`", higher, higher))
 }
 
 func (s *Schema) typeMustExist(typ rel.ObjectType) error {

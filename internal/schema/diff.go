@@ -29,6 +29,8 @@ const (
 	ElementWithin
 	ElementRolesExcept
 	ElementRolesInherited
+	ElementCaveat
+	ElementCaveatParameter
 	ElementDoc
 )
 
@@ -36,14 +38,15 @@ const (
 // says that it was added, an empty After that it was removed.
 type Difference struct {
 	Element       Element
-	Definition    rel.ObjectType
-	Name          rel.Name // empty where it belongs to the whole definition
-	Before, After string   // as it is written in either schema
+	Definition    rel.ObjectType // or a caveat
+	Name          rel.Name       // or a parameter; empty where it belongs to the whole of it
+	Before, After string         // as it is written in either schema
 }
 
 // Diff is how a schema differs from the one before it, in the order of the new
-// schema's text, with what was removed after it. A nil schema has nothing.
-// Comments that are no doc comments, and layout, make no difference.
+// schema's text, with what was removed after it; definitions first, then caveats.
+// A nil schema has nothing. Comments that are no doc comments, and layout, make no
+// difference.
 func Diff(before, after *Schema) []Difference {
 	var all differences
 	old := func(typ rel.ObjectType) *Definition {
@@ -64,6 +67,7 @@ func Diff(before, after *Schema) []Difference {
 			}
 		}
 	}
+	all.caveats(before, after)
 	return all.list
 }
 
@@ -150,14 +154,17 @@ var elementOf = map[Kind]Element{
 	KindRole:       ElementRole,
 }
 
-// written is a name as its own element shows it: a permission with its
-// expression, which is all it has; of the others what they are made of are
+// written is a name as its own element shows it: a permission with its types and
+// its expression, which is all it has; of the others what they are made of are
 // elements of their own.
 func (n *Declared) written() string {
 	switch n.Kind {
 	case 0:
 		return ""
 	case KindPermission:
+		if len(n.Types) > 0 {
+			return fmt.Sprintf("permission %s: %s = %s", n.Name, strings.Join(texts(n.Types), " | "), n.Text)
+		}
 		return fmt.Sprintf("permission %s = %s", n.Name, n.Text)
 	default:
 		return fmt.Sprintf("%s %s", n.Kind, n.Name)

@@ -8,8 +8,14 @@
 // none of that again. A Schema is never changed; any number of goroutines may
 // read it.
 //
+// A text is one schema. Files that import others are joined to one text before
+// (Load), which keeps the place of everything in its file. Partials are put into
+// the definitions that include them, and nothing below knows of them.
+//
 // The compiled form: every name of a definition has a slot, and so has every
 // arrow and the stored part of every role. What a principal holds on an object
 // is a set of slots. A definition's roles, its ladder, are listed lowest first.
-// Start reading at Compile.
+// Start reading at Compile. What compiles and is probably not meant is looked for
+// in warnings.go and holding.go; what a schema costs, and who gives by a group, is
+// worked out on demand, in cost.go and delegation.go.
 package schema

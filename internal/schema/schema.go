@@ -12,6 +12,8 @@ type Schema struct {
 	text        string
 	definitions []*Definition // in source order
 	byType      map[rel.ObjectType]*Definition
+	caveats     []*Caveat // in source order
+	byCaveat    map[rel.CaveatName]*Caveat
 	strata      int
 	warnings    []*fault.Fault
 
@@ -85,6 +87,9 @@ type Declared struct {
 	Relation *Relation
 	// Text is the expression as it was written, empty where there is none.
 	Text string
+	// Types are the types that a permission is annotated with, in the order of the
+	// text; empty where it is not.
+	Types []rel.ObjectType
 }
 
 // A Definition is one type of objects.
@@ -225,22 +230,50 @@ type Expr struct {
 	Left, Right *Expr
 }
 
-// A Form is one form that a relation's subjects may have.
+// A Form is one form that a relation's tuples may have: what their subjects look
+// like, and which attributes they carry. A tuple has exactly one form.
 type Form struct {
-	Type     rel.ObjectType
-	Relation rel.Name // of a userset; empty for the object itself
-	Wildcard bool
+	Type       rel.ObjectType
+	Relation   rel.Name // of a userset; empty for the object itself
+	Wildcard   bool
+	Caveat     rel.CaveatName // that the tuple carries; empty for none
+	Expiration bool           // whether the tuple carries one
 }
 
+// FormOf is the form of a tuple.
+func FormOf(t rel.Tuple) Form {
+	return Form{t.Subject.Type(), t.Subject.Relation(), t.Subject.IsWildcard(), t.Caveat.Name, !t.Expires.Never()}
+}
+
+// admits reports whether a tuple of this form may have this subject.
+func (f Form) admits(s rel.Subject) bool {
+	return f.Type == s.Type() && f.Relation == s.Relation() && f.Wildcard == s.IsWildcard()
+}
+
+// Always reports whether tuples of this form count whatever the time and the context.
+func (f Form) Always() bool { return f.Caveat == "" && !f.Expiration }
+
+// Subject is the form of the subject, without what the tuple carries.
+func (f Form) Subject() Form { return Form{Type: f.Type, Relation: f.Relation, Wildcard: f.Wildcard} }
+
+// String is the form as the schema writes it.
 func (f Form) String() string {
+	text := string(f.Type)
 	switch {
 	case f.Wildcard:
-		return string(f.Type) + ":*"
+		text += ":*"
 	case f.Relation != "":
-		return string(f.Type) + "#" + string(f.Relation)
-	default:
-		return string(f.Type)
+		text += "#" + string(f.Relation)
 	}
+	switch {
+	case f.Caveat != "" && f.Expiration:
+		text += " with " + string(f.Caveat) + " and expiration"
+	case f.Caveat != "":
+		text += " with " + string(f.Caveat)
+	case f.Expiration:
+		text += " with expiration"
+	}
+	return text
 }
 
 // Unbounded stands for the star of a multiplicity.
@@ -275,12 +308,48 @@ const NoRank = -1
 // Arrows are the slots of the arrows that start at this relation.
 func (r *Relation) Arrows() []Slot { return r.arrows }
 
-// Allows reports whether a tuple of the relation may have this subject.
+// LeadsOn reports whether a subject of the relation can be a userset, which other
+// objects say who is in.
+func (r *Relation) LeadsOn() bool {
+	return slices.ContainsFunc(r.Forms, func(f Form) bool { return f.Relation != "" })
+}
+
+// Allows reports whether a tuple of the relation may have this subject, whatever
+// it carries.
 func (r *Relation) Allows(s rel.Subject) bool {
 	for _, f := range r.Forms {
-		if f.Type == s.Type() && f.Relation == s.Relation() && f.Wildcard == s.IsWildcard() {
+		if f.admits(s) {
 			return true
 		}
 	}
 	return false
+}
+
+// AllowsTuple reports whether a tuple has one of the relation's forms: its
+// subject's, with exactly the caveat and the expiration that the form carries.
+func (r *Relation) AllowsTuple(t rel.Tuple) bool { return slices.Contains(r.Forms, FormOf(t)) }
+
+// StoredBelow are the relations whose tuples, on the object itself, a slot is
+// computed from.
+func (d *Definition) StoredBelow(s Slot) []*Relation {
+	var found []*Relation
+	var seen Slots
+	var visit func(Slot)
+	visit = func(s Slot) {
+		if !seen.Add(s) {
+			return
+		}
+		switch plan := &d.slots[s]; plan.Kind {
+		case Stored:
+			found = append(found, plan.Relation)
+		case Computed:
+			var read Slots
+			plan.Expr.slots(&read)
+			for below := range read.All() {
+				visit(below)
+			}
+		}
+	}
+	visit(s)
+	return found
 }

@@ -53,6 +53,7 @@ func (c *compiler) addSlot(d *Definition, plan SlotPlan) Slot {
 	d.slots = append(d.slots, plan)
 	if len(d.slots) == SlotsMax+1 {
 		c.tooManySlots(d)
+		c.tooLarge = true
 	}
 	return Slot(len(d.slots) - 1) // wraps where the bound was broken, and then nothing is returned
 }
@@ -94,10 +95,12 @@ func pathOf(hops []hop) string {
 type planner struct {
 	*compiler
 	definition *Definition
+	inside     rel.Name // whose expression is compiled; empty for `roles except`
 }
 
 func (b *planner) permissions(tree *syntax.Definition) {
 	for _, p := range tree.Permissions {
+		b.inside = rel.Name(p.Name.Text)
 		expr := b.expr(p.Expr)
 		if n := b.definition.byName[rel.Name(p.Name.Text)]; n != nil && n.Kind == KindPermission {
 			b.definition.slots[n.Slot].Expr = expr
@@ -112,6 +115,7 @@ func (b *planner) permissions(tree *syntax.Definition) {
 func (b *planner) ladder(block *syntax.Roles) {
 	d := b.definition
 	var except *Expr
+	b.inside = ""
 	if block.Except != nil {
 		except = b.expr(block.Except)
 		d.except = syntax.Text(block.Except)
@@ -119,6 +123,7 @@ func (b *planner) ladder(block *syntax.Roles) {
 	inherited := b.inherits(block)
 	for i := len(d.ladder) - 1; i >= 0; i-- {
 		n := d.ladder[i]
+		b.inside = n.Name
 		var sum *Expr
 		join := func(e *Expr) {
 			if sum == nil {
@@ -172,6 +177,10 @@ func (b *planner) inherits(block *syntax.Roles) map[rel.Name][]Slot {
 		if r == nil {
 			continue
 		}
+		if slices.Contains(b.definition.inherits, r.Name) {
+			b.clauseMustFit(in.Rel.At, fmt.Sprintf("the roles of type %q inherit from %q twice", b.definition.Type, r.Name), "write it once")
+			continue
+		}
 		b.definition.inherits = append(b.definition.inherits, r.Name)
 		behind := typesBehind(r)
 		any := false
@@ -195,6 +204,9 @@ func (b *planner) inherits(block *syntax.Roles) map[rel.Name][]Slot {
 // arrow is the slot of an arrow: one, however often it is written. The hops of a
 // nested arrow have slots of their own on the types on the way.
 func (c *compiler) arrow(r *Relation, hops []hop) Slot {
+	if c.tooLarge {
+		return 0 // nothing is returned, and a chain of a thousand hops is not followed
+	}
 	key := arrowKey{r, pathOf(hops)}
 	if s, have := c.arrows[key]; have {
 		return s
@@ -208,6 +220,9 @@ func (c *compiler) arrow(r *Relation, hops []hop) Slot {
 	c.arrows[key] = s
 	for _, typ := range typesBehind(r) {
 		behind := c.schema.byType[typ].byName[rel.Name(hops[0].name.Text)]
+		if c.step(hops[0].name.At, 1); c.tooLarge {
+			return s
+		}
 		switch {
 		case behind == nil:
 		case len(hops) == 1:
@@ -231,7 +246,7 @@ func (b *planner) expr(e syntax.Expr) *Expr {
 	case *syntax.NameExpr:
 		n := b.definition.byName[rel.Name(e.Name.Text)]
 		if n == nil {
-			b.nameMustExist(e.Name.At, e.Name.Text, b.definition)
+			b.nameMustExist(e.Name.At, e.Name.Text, b.inside, b.definition)
 			return &Expr{Op: OpNil}
 		}
 		return &Expr{Op: OpSlot, Slot: n.Slot}
@@ -293,6 +308,22 @@ func (c *compiler) checkArrow(d *Definition, e *syntax.ArrowExpr) (*Relation, []
 	return r, hops, true
 }
 
+// stepsMax bounds the steps from a relation to a type that all arrows of a schema
+// take. An arrow is a few characters, may go on for thousands of hops, and each of
+// them may lead to a thousand types. Half a million from arrow to type fit, since an
+// arrow is both checked and compiled: five hundred types with a hundred arrows each,
+// every one to ten types.
+const stepsMax = 1_000_000
+
+// step counts steps of an arrow, and says once where there are too many.
+func (c *compiler) step(at syntax.Pos, steps int) {
+	if c.steps += steps; c.steps > stepsMax && !c.tooLarge {
+		c.tooLarge = true
+		c.mustStayWithinBounds(at, fmt.Sprintf("the arrows of the schema take more than %d steps from a relation to a type", stepsMax),
+			"let relations that arrows walk allow fewer types, and write shorter arrows")
+	}
+}
+
 // checkHops warns of the first hop that none of the types before it has.
 func (c *compiler) checkHops(r *Relation, hops []hop, walked string) {
 	reached := []*Relation{r}
@@ -300,21 +331,31 @@ func (c *compiler) checkHops(r *Relation, hops []hop, walked string) {
 		var next []*Relation
 		var behind []string
 		found := false
+		had := make(map[*Relation]bool)
 		for _, from := range reached {
-			for _, typ := range typesBehind(from) {
+			types := typesBehind(from)
+			if c.step(h.name.At, len(types)); c.tooLarge {
+				return
+			}
+			for _, typ := range types {
 				behind = append(behind, string(typ))
 				n := c.schema.byType[typ].byName[rel.Name(h.name.Text)]
 				last := i == len(hops)-1
 				found = found || n != nil && (last || n.Relation != nil)
-				if n != nil && n.Relation != nil && !slices.Contains(next, n.Relation) {
+				if n != nil && n.Relation != nil && !had[n.Relation] {
+					had[n.Relation] = true
 					next = append(next, n.Relation)
 				}
 			}
 		}
 		walked += h.String()
 		if !found {
-			if len(behind) > 0 { // otherwise its types are the error
+			switch forms := reached[0].Forms; {
+			case len(behind) > 0:
+				slices.Sort(behind)
 				c.arrowFindsNothing(h.name.At, walked, slices.Compact(behind))
+			case len(forms) > 0: // otherwise its types are the error
+				c.arrowGoesOverWildcards(h.name.At, walked, reached[0].Name)
 			}
 			return
 		}
@@ -364,7 +405,7 @@ func (c *compiler) checkRule(d *Definition, r *Relation, e syntax.Expr) {
 		c.checkRule(d, r, e.X)
 	case *syntax.NameExpr:
 		if d.byName[rel.Name(e.Name.Text)] == nil {
-			c.nameMustExist(e.Name.At, e.Name.Text, d)
+			c.nameMustExist(e.Name.At, e.Name.Text, "", d)
 		}
 	case *syntax.ArrowExpr:
 		c.checkArrow(d, e)
@@ -385,7 +426,10 @@ func (c *compiler) checkSubjectRule(r *Relation, e *syntax.SubjectExpr) {
 			return
 		}
 	}
-	if len(behind) > 0 {
-		c.nameMustExist(e.Target.At, e.Target.Text, behind...)
+	switch {
+	case len(behind) == 0 && len(r.Forms) > 0:
+		c.arrowGoesOverWildcards(e.Target.At, "subject->"+e.Target.Text, r.Name)
+	case len(behind) > 0:
+		c.nameMustExist(e.Target.At, e.Target.Text, "", behind...)
 	}
 }

@@ -22,9 +22,9 @@ type dependence struct {
 
 // stratify numbers the strata: a slot is above whatever it reads negated, and not
 // below whatever it reads otherwise. A slot that reaches itself through a
-// negated dependence has no place, and the cycle is reported.
+// negated dependence has no place: the shortest cycle of each knot is reported.
 func (c *compiler) stratify() {
-	components := c.components()
+	components := c.schema.components()
 	component := make(map[place]int)
 	for i, members := range components {
 		for _, p := range members {
@@ -33,13 +33,13 @@ func (c *compiler) stratify() {
 	}
 	strata := make([]int, len(components))
 	for i, members := range components { // Tarjan's order: what is read comes first
+		var knots []knot
 		for _, p := range members {
-			for _, dep := range c.reads(p) {
+			for _, dep := range c.schema.reads(p) {
 				j := component[dep.on]
 				if i == j {
-					if dep.negated {
-						c.reportCycle(p, dep.on, members)
-						return
+					if dep.negated && len(knots) < knotsMax {
+						knots = append(knots, knot{p, dep.on})
 					}
 					continue
 				}
@@ -50,6 +50,7 @@ func (c *compiler) stratify() {
 				strata[i] = max(strata[i], above)
 			}
 		}
+		c.reportCycle(knots, members)
 	}
 	for i, members := range components {
 		for _, p := range members {
@@ -63,6 +64,13 @@ func (c *compiler) stratify() {
 	}
 }
 
+// A knot is an exclusion whose right side leads back to it.
+type knot struct{ from, over place }
+
+// knotsMax bounds the exclusions of one component from which a shortest cycle is
+// looked for: each looks through the whole component.
+const knotsMax = 32
+
 // findReaders turns the expressions of a definition around: which computed slots
 // read a slot, so that the walk asks only those again when it changes.
 func (d *Definition) findReaders() {
@@ -72,7 +80,9 @@ func (d *Definition) findReaders() {
 			continue
 		}
 		var read Slots
-		plan.Expr.slots(&read)
+		if plan.Expr != nil {
+			plan.Expr.slots(&read)
+		}
 		for on := range read.All() {
 			d.slots[on].Readers = append(d.slots[on].Readers, Slot(s))
 		}
@@ -90,7 +100,7 @@ func (e *Expr) slots(into *Slots) {
 }
 
 // reads is what a slot depends on, in a fixed order.
-func (c *compiler) reads(p place) []dependence {
+func (s *Schema) reads(p place) []dependence {
 	var deps []dependence
 	plan := p.definition.Plan(p.slot)
 	switch plan.Kind {
@@ -99,13 +109,13 @@ func (c *compiler) reads(p place) []dependence {
 			if f.Relation == "" {
 				continue
 			}
-			target := c.schema.byType[f.Type]
+			target := s.byType[f.Type]
 			deps = append(deps, dependence{on: place{target, target.byName[f.Relation].Slot}})
 		}
 	case Arrow, All:
 		for _, typ := range typesBehind(plan.Relation) {
 			if slot, leads := plan.Targets[typ]; leads {
-				deps = append(deps, dependence{on: place{c.schema.byType[typ], slot}})
+				deps = append(deps, dependence{on: place{s.byType[typ], slot}})
 			}
 		}
 	case Computed:
@@ -122,14 +132,16 @@ func (c *compiler) reads(p place) []dependence {
 				walk(e.Right, true)
 			}
 		}
-		walk(plan.Expr, false)
+		if plan.Expr != nil { // otherwise its declaration is an error
+			walk(plan.Expr, false)
+		}
 	}
 	return deps
 }
 
 // components are the strongly connected parts, each after those it reads
 // (Tarjan, with a stack of its own: schemas may be long chains).
-func (c *compiler) components() [][]place {
+func (s *Schema) components() [][]place {
 	type frame struct {
 		at   place
 		deps []dependence
@@ -144,11 +156,11 @@ func (c *compiler) components() [][]place {
 		low[p] = index[p]
 		stack = append(stack, p)
 		open[p] = true
-		return frame{p, c.reads(p)}
+		return frame{p, s.reads(p)}
 	}
-	for _, d := range c.schema.definitions {
-		for s := range d.slots {
-			root := place{d, Slot(s)}
+	for _, d := range s.definitions {
+		for slot := range d.slots {
+			root := place{d, Slot(slot)}
 			if index[root] != 0 {
 				continue
 			}
@@ -187,37 +199,68 @@ func (c *compiler) components() [][]place {
 	return found
 }
 
-// reportCycle prints the shortest way from a slot over its negated dependence
-// back to itself, at the line of the first name on it.
-func (c *compiler) reportCycle(from, over place, members []place) {
-	inside := make(map[place]bool, len(members))
-	for _, m := range members {
-		inside[m] = true
-	}
-	before := map[place]place{over: from}
-	queue := []place{over}
-	for len(queue) > 0 {
-		p := queue[0]
-		queue = queue[1:]
-		if p == from {
-			break
+// reportCycle prints the shortest cycle of a component over one of its knots, at
+// the line of the name that excludes.
+func (c *compiler) reportCycle(knots []knot, members []place) {
+	var shortest []place
+	for _, k := range knots {
+		if way := c.schema.way([]place{k.over}, k.from, members); shortest == nil || len(way) < len(shortest) {
+			shortest = way
 		}
-		for _, dep := range c.reads(p) {
-			if _, seen := before[dep.on]; !seen && inside[dep.on] {
-				before[dep.on] = p
+	}
+	if shortest == nil {
+		return
+	}
+	from := shortest[len(shortest)-1]
+	c.schemaMustBeStratified(c.placeInText(from), labels(append([]place{from}, shortest...)))
+}
+
+// way is the shortest way by what is read from one of several places to another,
+// both included, that does not leave the places inside; nil where there is none.
+func (s *Schema) way(from []place, to place, inside []place) []place {
+	within := make(map[place]bool, len(inside))
+	for _, m := range inside {
+		within[m] = true
+	}
+	before := make(map[place]place)
+	var queue []place
+	for _, p := range from {
+		if _, seen := before[p]; !seen && within[p] {
+			before[p] = place{}
+			queue = append(queue, p)
+		}
+	}
+	for len(queue) > 0 && queue[0] != to {
+		for _, dep := range s.reads(queue[0]) {
+			if _, seen := before[dep.on]; !seen && within[dep.on] {
+				before[dep.on] = queue[0]
 				queue = append(queue, dep.on)
 			}
 		}
+		queue = queue[1:]
 	}
-	names := []string{from.String()}
-	if from != over {
-		for p := before[from]; p != from; p = before[p] {
-			names = append(names, p.String())
+	if len(queue) == 0 {
+		return nil
+	}
+	var back []place
+	for p := to; p != (place{}); p = before[p] {
+		back = append(back, p)
+	}
+	slices.Reverse(back)
+	return back
+}
+
+// labels are places as they are written in a sentence. A role and its stored part
+// are one there.
+func labels(places []place) []string {
+	var names []string
+	for i, p := range places {
+		if i > 0 && names[len(names)-1] == p.String() && places[i-1] != p {
+			continue
 		}
+		names = append(names, p.String())
 	}
-	names = append(names, from.String())
-	slices.Reverse(names)
-	c.schemaMustBeStratified(c.placeInText(from), names)
+	return names
 }
 
 func (p place) String() string {

@@ -79,7 +79,7 @@ func TestAQuestionsTimeIsBoundedForCallersWithoutADeadline(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	query.Item = CheckItem{object, "viewer", principal}
+	query.Item = CheckItem{Object: object, Name: "viewer", Principal: principal}
 	if answer, err := s.Check(context.Background(), query); !fault.Is(err, fault.WalkMustStayWithinBudget) || answer.Result != engine.Denied {
 		t.Errorf("%v, %v", answer.Result, err)
 	}
@@ -92,15 +92,37 @@ func TestAQuestionsTimeIsBoundedForCallersWithoutADeadline(t *testing.T) {
 
 // The walks of a batch are let go when they keep too much.
 func TestABatchLetsLargeWalksGo(t *testing.T) {
-	shared := &sharedWalks{byPrincipal: make(map[string]*engine.Walk)}
+	shared := &sharedWalks{byAsker: make(map[string]*engine.Walk)}
 	walk := new(engine.Walk)
 	shared.keep("a", walk, rememberedMax-1)
 	shared.keep("b", walk, 1)
-	if len(shared.byPrincipal) != 2 {
-		t.Fatalf("%d walks are kept at the bound", len(shared.byPrincipal))
+	if len(shared.byAsker) != 2 {
+		t.Fatalf("%d walks are kept at the bound", len(shared.byAsker))
 	}
 	shared.keep("b", walk, 1)
-	if len(shared.byPrincipal) != 0 || shared.remembered != 0 {
-		t.Errorf("%d walks are kept above it, counted as %d", len(shared.byPrincipal), shared.remembered)
+	if len(shared.byAsker) != 0 || shared.remembered != 0 {
+		t.Errorf("%d walks are kept above it, counted as %d", len(shared.byAsker), shared.remembered)
+	}
+}
+
+// All other writers wait for the judging of a write: its time is bounded also where
+// its caller sets no bound, and the turn is free again afterwards.
+func TestTheTimeOfJudgingIsBoundedForCallersWithoutADeadline(t *testing.T) {
+	db, _ := openStore(t, 1)
+	text := "definition user {}\ndefinition doc { relation viewer: user }"
+	if _, err := New(Config{DB: db}).WriteSchema(context.Background(), WriteSchemaCommand{Store: rel.DefaultStore, Text: text}); err != nil {
+		t.Fatal(err)
+	}
+	update, err := rel.ParseUpdate("touch doc:new#viewer@user:ana")
+	if err != nil {
+		t.Fatal(err)
+	}
+	command := WriteCommand{Store: rel.DefaultStore}
+	command.Updates = []rel.Update{update}
+	if _, err := New(Config{DB: db, TimeMax: 1}).Write(context.Background(), command); !fault.Is(err, fault.JudgingMustStayWithinBudget) {
+		t.Errorf("%v", err)
+	}
+	if answer, err := New(Config{DB: db}).Write(context.Background(), command); err != nil || len(answer.Changes) != 1 {
+		t.Errorf("%v, %v", answer.Changes, err)
 	}
 }

@@ -3,9 +3,11 @@ package service
 import (
 	"context"
 	"encoding/base64"
+	"encoding/binary"
 	"hash/crc32"
 	"hash/fnv"
 	"strings"
+	"time"
 
 	"github.com/pemba-io/pemba/internal/fault"
 	"github.com/pemba-io/pemba/internal/rel"
@@ -17,6 +19,7 @@ import (
 type Page struct {
 	arguments uint64 // what was asked, so that a token fits no other question
 	snapshot  *rel.Snapshot
+	time      time.Time // of the first page: what expires between two pages is on both or neither
 	after     tupledb.Cursor
 }
 
@@ -54,30 +57,34 @@ func (p Page) At(token string) (Page, error) {
 		return Page{}, bad
 	}
 	snapshot, rest, found := strings.Cut(string(body), "\x00")
-	if !found || len(rest) < 8 {
+	if !found || len(rest) < 16 {
 		return Page{}, bad
 	}
 	at, err := rel.ParseSnapshot(snapshot)
 	if err != nil {
 		return Page{}, bad
 	}
-	var arguments uint64
-	for i := range 8 {
-		arguments = arguments<<8 | uint64(rest[i])
+	arguments, micros := binary.BigEndian.Uint64([]byte(rest[:8])), binary.BigEndian.Uint64([]byte(rest[8:16]))
+	// The bounds are those of an expiry, so that the time is one at which a tuple
+	// can expire, and none is the zero time, which would mean now.
+	if micros == 0 || micros > uint64(pageTimeLast.UnixMicro()) {
+		return Page{}, bad
 	}
 	if arguments != p.arguments {
 		return Page{}, fault.New(fault.PageTokenMustFitTheRequest, "the page token is of a request with other arguments").
 			Do("send the arguments of the first page with it; page_size alone may change")
 	}
-	return Page{arguments, &at, tupledb.Cursor(rest[8:])}, nil
+	return Page{arguments, &at, time.UnixMicro(int64(micros)).UTC(), tupledb.Cursor(rest[16:])}, nil
 }
 
-// next is the token of the page after a position.
-func (p Page) next(at rel.Snapshot, after tupledb.Cursor) string {
-	body := append([]byte(at.Token()), 0)
-	for shift := 56; shift >= 0; shift -= 8 {
-		body = append(body, byte(p.arguments>>shift))
-	}
+// pageTimeLast is the last time that an expiry can be.
+var pageTimeLast = time.Date(9999, 12, 31, 23, 59, 59, 999999000, time.UTC)
+
+// next is the token of the page after a position in a snapshot.
+func (p Page) next(of *tupledb.Snapshot, after tupledb.Cursor) string {
+	body := append([]byte(of.Token().Token()), 0)
+	body = binary.BigEndian.AppendUint64(body, p.arguments)
+	body = binary.BigEndian.AppendUint64(body, uint64(of.Time().UnixMicro()))
 	body = append(body, after...)
 	sum := crc32.ChecksumIEEE(body)
 	b := append([]byte{byte(sum >> 24), byte(sum >> 16), byte(sum >> 8), byte(sum)}, body...)
@@ -85,7 +92,7 @@ func (p Page) next(at rel.Snapshot, after tupledb.Cursor) string {
 }
 
 // lookForPage opens the newest snapshot for a first page, and the first page's
-// snapshot for the others.
+// snapshot at the first page's time for the others.
 func (s *Service) lookForPage(ctx context.Context, name rel.Store, c Consistency, p Page) (*view, error) {
 	if p.snapshot == nil {
 		return s.look(ctx, name, c)
@@ -94,7 +101,7 @@ func (s *Service) lookForPage(ctx context.Context, name rel.Store, c Consistency
 	if err != nil {
 		return nil, err
 	}
-	snap, err := store.At(*p.snapshot)
+	snap, err := store.AtTime(*p.snapshot, p.time)
 	if err != nil {
 		return nil, err
 	}

@@ -22,6 +22,13 @@ type CheckItem struct {
 	Object    rel.Object
 	Name      rel.Name
 	Principal rel.Principal
+	Brought
+}
+
+// Brought is what a question brings beside its words, for itself alone.
+type Brought struct {
+	Context    rel.Context // values for the parameters of caveats
+	Contextual []rel.Tuple // tuples that join the stored ones
 }
 
 // A CheckAnswer is the answer, and the state it is true of.
@@ -39,10 +46,10 @@ func (s *Service) Check(ctx context.Context, q CheckQuery) (CheckAnswer, error) 
 		return CheckAnswer{}, err
 	}
 	defer v.Close()
-	if err := v.knows(q.Item.Object, q.Item.Name, q.Item.Principal); err != nil {
+	if err := v.knows(q.Item); err != nil {
 		return CheckAnswer{}, err
 	}
-	answer, err := s.walk(v, q.Item.Principal, q.Explain).Check(ctx, q.Item.Object, q.Item.Name)
+	answer, err := s.walk(v, q.Item.Principal, q.Item.Brought, q.Explain).Check(ctx, q.Item.Object, q.Item.Name)
 	if err != nil {
 		return CheckAnswer{}, err
 	}
@@ -76,8 +83,8 @@ type BatchOutcome struct {
 	Err    error
 }
 
-// BatchCheck answers many checks at one snapshot. Items of one principal share
-// a walk: what one has found the next does not read again.
+// BatchCheck answers many checks at one snapshot. Items of one principal that bring
+// the same share a walk: what one has found the next does not read again.
 func (s *Service) BatchCheck(ctx context.Context, q BatchQuery) (BatchAnswer, error) {
 	ctx, cancel := s.budget(ctx)
 	defer cancel()
@@ -87,7 +94,7 @@ func (s *Service) BatchCheck(ctx context.Context, q BatchQuery) (BatchAnswer, er
 	}
 	defer v.Close()
 	answer := BatchAnswer{Snapshot: v.Token(), Outcomes: make([]BatchOutcome, len(q.Items))}
-	shared := &sharedWalks{byPrincipal: make(map[string]*engine.Walk)}
+	shared := &sharedWalks{byAsker: make(map[string]*engine.Walk)}
 	for i, item := range q.Items {
 		if err := fault.Ended(ctx); err != nil {
 			return BatchAnswer{}, err
@@ -109,24 +116,37 @@ func (s *Service) BatchCheck(ctx context.Context, q BatchQuery) (BatchAnswer, er
 // must not keep a thousand of them.
 const rememberedMax = 2_000_000
 
-// sharedWalks are the walks of a batch, by principal.
+// sharedWalks are the walks of a batch, by who asks and what is brought.
 type sharedWalks struct {
-	byPrincipal map[string]*engine.Walk
-	remembered  int
+	byAsker    map[string]*engine.Walk
+	remembered int
+}
+
+// asker is the same for items that can share a walk. No text in it holds the byte
+// that keeps them apart.
+func (i CheckItem) asker() string {
+	key := i.Principal.String()
+	if !i.Context.IsEmpty() {
+		key += "\x00" + i.Context.String()
+	}
+	for _, t := range i.Contextual {
+		key += "\x00" + t.String()
+	}
+	return key
 }
 
 // checkShared asks on the principal's walk. A walk that carries the work of
 // earlier items along can run out of a budget that this item alone would keep;
 // so an item that fails on a used walk is asked again on a new one.
 func (s *Service) checkShared(ctx context.Context, v *view, shared *sharedWalks, item CheckItem) BatchOutcome {
-	if err := v.knows(item.Object, item.Name, item.Principal); err != nil {
+	if err := v.knows(item); err != nil {
 		return BatchOutcome{Err: err}
 	}
-	key := item.Principal.String()
-	walk, used := shared.byPrincipal[key]
+	key := item.asker()
+	walk, used := shared.byAsker[key]
 	for {
 		if walk == nil {
-			walk = s.walk(v, item.Principal, false)
+			walk = s.walk(v, item.Principal, item.Brought, false)
 		}
 		before := walk.Remembers()
 		answer, err := walk.Check(ctx, item.Object, item.Name)
@@ -134,7 +154,7 @@ func (s *Service) checkShared(ctx context.Context, v *view, shared *sharedWalks,
 			shared.keep(key, walk, walk.Remembers()-before)
 			return BatchOutcome{answer, err}
 		}
-		delete(shared.byPrincipal, key)
+		delete(shared.byAsker, key)
 		shared.remembered -= before
 		if !used {
 			return BatchOutcome{Err: err}
@@ -146,9 +166,9 @@ func (s *Service) checkShared(ctx context.Context, v *view, shared *sharedWalks,
 // keep keeps a walk for later items, and lets all of them go when they have
 // become too large: what is asked again is then read again.
 func (w *sharedWalks) keep(key string, walk *engine.Walk, more int) {
-	w.byPrincipal[key] = walk
+	w.byAsker[key] = walk
 	if w.remembered += more; w.remembered > rememberedMax {
-		clear(w.byPrincipal)
+		clear(w.byAsker)
 		w.remembered = 0
 	}
 }
@@ -159,7 +179,8 @@ type AccessQuery struct {
 	Consistency Consistency
 	Object      rel.Object
 	Principal   rel.Principal
-	Explain     bool
+	Brought
+	Explain bool
 }
 
 // An AccessAnswer is the effective access, and the state it is true of.
@@ -177,14 +198,50 @@ func (s *Service) EffectiveAccess(ctx context.Context, q AccessQuery) (AccessAns
 		return AccessAnswer{}, err
 	}
 	defer v.Close()
-	if err := v.knows(q.Object, "", q.Principal); err != nil {
+	if err := v.knows(CheckItem{Object: q.Object, Principal: q.Principal, Brought: q.Brought}); err != nil {
 		return AccessAnswer{}, err
 	}
-	access, err := s.walk(v, q.Principal, q.Explain).Access(ctx, q.Object)
+	access, err := s.walk(v, q.Principal, q.Brought, q.Explain).Access(ctx, q.Object)
 	if err != nil {
 		return AccessAnswer{}, err
 	}
 	return AccessAnswer{v.Token(), access}, nil
+}
+
+// An ExpandQuery asks how a name of an object is put together.
+type ExpandQuery struct {
+	Store       rel.Store
+	Consistency Consistency
+	Object      rel.Object
+	Name        rel.Name
+	Depth       int // 1 to engine.ExpandDepthMax
+}
+
+// An ExpandAnswer is the tree, and the state that it is of.
+type ExpandAnswer struct {
+	Snapshot rel.Snapshot
+	engine.Expansion
+}
+
+// Expand answers with the tree of a name.
+func (s *Service) Expand(ctx context.Context, q ExpandQuery) (ExpandAnswer, error) {
+	ctx, cancel := s.budget(ctx)
+	defer cancel()
+	v, err := s.look(ctx, q.Store, q.Consistency)
+	if err != nil {
+		return ExpandAnswer{}, err
+	}
+	defer v.Close()
+	if err := v.knows(CheckItem{Object: q.Object, Name: q.Name}); err != nil {
+		return ExpandAnswer{}, err
+	}
+	expansion, err := engine.Expand(ctx, engine.ExpandQuestion{
+		Schema: v.schema, Reader: v.Snapshot, Object: q.Object, Name: q.Name, Depth: q.Depth, ReadsMax: s.readsMax,
+	})
+	if err != nil {
+		return ExpandAnswer{}, err
+	}
+	return ExpandAnswer{v.Token(), expansion}, nil
 }
 
 // A ReadQuery asks for the tuples that a filter selects, page by page.
@@ -212,7 +269,7 @@ const (
 )
 
 // ReadTuples reads stored tuples. All pages of a list are of the first page's
-// snapshot.
+// snapshot and time.
 func (s *Service) ReadTuples(ctx context.Context, q ReadQuery) (ReadAnswer, error) {
 	if err := q.Filter.Check(); err != nil {
 		return ReadAnswer{}, err
@@ -236,7 +293,7 @@ func (s *Service) ReadTuples(ctx context.Context, q ReadQuery) (ReadAnswer, erro
 		}
 		if len(answer.Tuples) == q.PageSize {
 			last := answer.Tuples[len(answer.Tuples)-1]
-			answer.Next = q.Page.next(v.Token(), tupledbCursor(q.Filter, last))
+			answer.Next = q.Page.next(v.Snapshot, tupledbCursor(q.Filter, last))
 			answer.Count--
 			break
 		}

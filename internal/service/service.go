@@ -2,6 +2,7 @@ package service
 
 import (
 	"context"
+	"fmt"
 	"sync/atomic"
 	"time"
 
@@ -177,33 +178,41 @@ func (s *Service) remember(c compiled) {
 }
 
 // walk prepares a walk of a principal over a view.
-func (s *Service) walk(v *view, p rel.Principal, explain bool) *engine.Walk {
+func (s *Service) walk(v *view, p rel.Principal, b Brought, explain bool) *engine.Walk {
 	return engine.NewWalk(engine.Question{
-		Schema:    v.schema,
-		Reader:    v.Snapshot,
-		Principal: p,
-		ReadsMax:  s.readsMax,
-		Explain:   explain,
+		Schema:     v.schema,
+		Reader:     v.Snapshot,
+		Principal:  p,
+		Context:    b.Context,
+		Contextual: b.Contextual,
+		Time:       v.Time(),
+		ReadsMax:   s.readsMax,
+		Explain:    explain,
 	})
 }
 
 // knows says whether the schema has what a question names, all of it at once and
-// with the field of each: a typing mistake must not look like 'no'. name is empty
-// for a question about all names.
-func (v *view) knows(object rel.Object, name rel.Name, p rel.Principal) error {
+// with the field of each: a typing mistake must not look like 'no'. The name is
+// empty in a question about all names.
+func (v *view) knows(item CheckItem) error {
 	var faults []*fault.Fault
 	add := func(field string, err error) {
 		if f := fault.Of(err); f != nil {
 			faults = append(faults, f.In(field))
 		}
 	}
-	d, err := v.schema.MustDefine(object.Type())
+	d, err := v.schema.MustDefine(item.Object.Type())
 	add("object", err)
-	if err == nil && name != "" {
-		_, err = d.MustHave(name)
+	if err == nil && item.Name != "" {
+		_, err = d.MustHave(item.Name)
 		add("permission", err)
 	}
-	for i, subject := range p.Subjects() {
+	for i, t := range item.Contextual {
+		if f := admission.NotInSchema(v.schema, t); f != nil {
+			faults = append(faults, f.In(fmt.Sprintf("contextual_tuples[%d]", i)))
+		}
+	}
+	for i, subject := range item.Principal.Subjects() {
 		field := "subject"
 		if i > 0 {
 			// A principal keeps what is presented in an order of its own.

@@ -33,6 +33,8 @@ func (s *Service) Write(ctx context.Context, c WriteCommand) (WriteAnswer, error
 	}
 	var decision admission.Decision
 	at, err := store.Update(ctx, func(snap *tupledb.Snapshot) (tupledb.Commit, error) {
+		ctx, cancel := s.judgingBudget(ctx)
+		defer cancel()
 		s.boundJudging(ctx, snap)
 		v, err := s.withSchema(c.Store, snap)
 		if err != nil {
@@ -42,12 +44,19 @@ func (s *Service) Write(ctx context.Context, c WriteCommand) (WriteAnswer, error
 		if err != nil {
 			return tupledb.Commit{}, err
 		}
-		return tupledb.Commit{Put: decision.Put, Delete: decision.Delete, Cause: tupledb.CauseWrite}, nil
+		return tupledb.Commit{Put: decision.Put, Touch: decision.Touch, Delete: decision.Delete, Cause: tupledb.CauseWrite}, nil
 	})
 	if err != nil {
 		return WriteAnswer{}, err
 	}
 	return WriteAnswer{at, decision.Changes()}, nil
+}
+
+// judgingBudget is the time that judging a write has, from its turn on: reads alone
+// do not bound it, for a precondition can have as many conditions to decide.
+func (s *Service) judgingBudget(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeoutCause(ctx, s.timeMax, fault.Newf(fault.JudgingMustStayWithinBudget, "judging the write needs more than %v; nothing was written", s.timeMax).
+		Do("split the write, or ask for less in its preconditions"))
 }
 
 // boundJudging ends a scan that judging a write has begun, when the caller has gone
@@ -63,11 +72,12 @@ func (s *Service) boundJudging(ctx context.Context, snap *tupledb.Snapshot) {
 
 // holds answers preconditions on the state before a write.
 func (s *Service) holds(v *view) admission.Holds {
-	return func(ctx context.Context, object rel.Object, name rel.Name, principal rel.Principal) (bool, error) {
-		if err := v.knows(object, name, principal); err != nil {
+	return func(ctx context.Context, p rel.Precondition) (bool, error) {
+		item := CheckItem{p.Object, p.Name, p.Principal, Brought{Context: p.Context}}
+		if err := v.knows(item); err != nil {
 			return false, err
 		}
-		answer, err := s.walk(v, principal, false).Check(ctx, object, name)
+		answer, err := s.walk(v, p.Principal, item.Brought, false).Check(ctx, p.Object, p.Name)
 		return err == nil && answer.Result == engine.Granted, err
 	}
 }

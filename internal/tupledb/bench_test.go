@@ -38,10 +38,10 @@ func benchTuple(i int) rel.Tuple {
 	doc, grant := i/tuplesPerDoc, i%tuplesPerDoc
 	o := rel.Trusted("doc", benchID(uint64(doc)))
 	if grant == 0 {
-		return rel.Tuple{Object: o, Relation: "viewer", Subject: rel.Userset(rel.Trusted("team", benchID(uint64(doc%1000)+1<<40)), "member")}
+		return rel.Tuple{Key: rel.Key{Object: o, Relation: "viewer", Subject: rel.Userset(rel.Trusted("team", benchID(uint64(doc%1000)+1<<40)), "member")}}
 	}
 	user := rel.Trusted("user", benchID(uint64(i*7%50_000)+1<<41))
-	return rel.Tuple{Object: o, Relation: []rel.Name{"viewer", "editor", "owner"}[grant-1], Subject: rel.Of(user)}
+	return rel.Tuple{Key: rel.Key{Object: o, Relation: []rel.Name{"viewer", "editor", "owner"}[grant-1], Subject: rel.Of(user)}}
 }
 
 // benchID is a random-looking UUID, the same for the same number.
@@ -96,7 +96,7 @@ func BenchmarkReads(b *testing.B) {
 		})
 	}
 	has := func(t rel.Tuple) (int, error) {
-		ok, err := snap.Has(t)
+		ok, err := snap.Has(t.Key)
 		if ok {
 			return 1, err
 		}
@@ -150,7 +150,7 @@ func BenchmarkSnapshot(b *testing.B) {
 					b.Fatal(err)
 				}
 				for range probes {
-					if has, err := snap.Has(picks[i&(len(picks)-1)]); err != nil || !has {
+					if has, err := snap.Has(picks[i&(len(picks)-1)].Key); err != nil || !has {
 						b.Fatalf("%t, %v", has, err)
 					}
 					i++
@@ -179,7 +179,7 @@ func BenchmarkUpdate(b *testing.B) {
 				write := func() error {
 					put := []rel.Tuple{benchTuple(int(next.Add(1)))}
 					_, err := s.Update(context.Background(), func(snap *Snapshot) (Commit, error) {
-						has, err := snap.Has(put[0])
+						has, err := snap.Has(put[0].Key)
 						if has {
 							b.Error("there before it was written")
 						}

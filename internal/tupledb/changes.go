@@ -34,13 +34,16 @@ func (c Cause) String() string {
 	}
 }
 
-// A Change is one revision as the change log keeps it: what was put and deleted
-// net, in the order of the commit, and why.
+// A Change is one revision as the change log keeps it: what was put, touched and
+// deleted net, in the order of the commit, and why. What was deleted is as it was
+// last. A tuple that is put although it was put before and never deleted had
+// expired at this change's time.
 type Change struct {
 	Revision rel.Revision
 	Time     time.Time
 	Cause    Cause
 	Put      []rel.Tuple
+	Touch    []rel.Tuple
 	Delete   []rel.Tuple
 	// Schema is the number of the schema version that this revision brought, or
 	// 0. A snapshot at the revision has the text.
@@ -125,11 +128,11 @@ func revisionOfChangeKey(key []byte) (rel.Revision, bool) {
 }
 
 // changeForm is the first byte of a change: the form of what follows.
-const changeForm = 1
+const changeForm = 2
 
 // appendChange encodes a change without its revision, which is in the key:
-// form, cause, time, schema number, metadata, and the tuples, each as the six
-// fields that keys have.
+// form, cause, time, schema number, metadata, and the tuples put, touched and
+// deleted, each as the six fields that keys have and its attributes.
 func appendChange(b []byte, c *Commit, micros int64) []byte {
 	b = append(b, changeForm, byte(c.Cause))
 	b = binary.AppendVarint(b, micros)
@@ -141,26 +144,30 @@ func appendChange(b []byte, c *Commit, micros int64) []byte {
 	b = binary.AppendUvarint(b, uint64(len(c.Metadata)))
 	b = append(b, c.Metadata...)
 	b = binary.AppendUvarint(b, uint64(len(c.Put)))
+	b = binary.AppendUvarint(b, uint64(len(c.Touch)))
 	b = binary.AppendUvarint(b, uint64(len(c.Delete)))
-	for _, t := range c.Put {
-		b = appendTuple(b, t)
-	}
-	for _, t := range c.Delete {
-		b = appendTuple(b, t)
+	for _, tuples := range [][]rel.Tuple{c.Put, c.Touch, c.Delete} {
+		for _, t := range tuples {
+			b = appendTuple(b, t)
+		}
 	}
 	return b
 }
 
 func appendTuple(b []byte, t rel.Tuple) []byte {
-	b = appendField(b, t.Object.Type())
-	b = appendField(b, t.Object.ID())
-	b = appendField(b, t.Relation)
-	return appendSubjectFields(b, t.Subject)
+	return appendAttributes(appendKeyFields(b, t.Key), t)
 }
 
-// tupleBytesMin is the shortest encoded tuple: "a·a·a·a·a··". It keeps a count
-// that a broken disk made up from asking for memory.
-const tupleBytesMin = 11
+func appendKeyFields(b []byte, k rel.Key) []byte {
+	b = appendField(b, k.Object.Type())
+	b = appendField(b, k.Object.ID())
+	b = appendField(b, k.Relation)
+	return appendSubjectFields(b, k.Subject)
+}
+
+// tupleBytesMin is the shortest encoded tuple: "a·a·a·a·a··" and no flag. It
+// keeps a count that a broken disk made up from asking for memory.
+const tupleBytesMin = 12
 
 func decodeChange(b []byte) (c Change, ok bool) {
 	if len(b) < 2 || b[0] != changeForm || Cause(b[1]) >= causesEnd {
@@ -172,9 +179,9 @@ func decodeChange(b []byte) (c Change, ok bool) {
 	if n <= 0 {
 		return Change{}, false
 	}
-	c.Time = time.UnixMicro(micros).UTC()
+	c.Time = inMicros(micros)
 	b = b[n:]
-	var metadata, puts, deletes uint64
+	var metadata uint64
 	if c.Schema, b, ok = nextCount(b); !ok {
 		return Change{}, false
 	}
@@ -184,21 +191,25 @@ func decodeChange(b []byte) (c Change, ok bool) {
 	if metadata > 0 {
 		c.Metadata = append([]byte(nil), b[:metadata]...)
 	}
-	if puts, b, ok = nextCount(b[metadata:]); !ok {
-		return Change{}, false
+	b = b[metadata:]
+	var counts [3]uint64
+	for i := range counts {
+		if counts[i], b, ok = nextCount(b); !ok {
+			return Change{}, false
+		}
 	}
-	if deletes, b, ok = nextCount(b); !ok {
-		return Change{}, false
-	}
-	if most := uint64(len(b)) / tupleBytesMin; puts > most || deletes > most-puts {
-		return Change{}, false
-	}
+	left := uint64(len(b)) / tupleBytesMin
 	text := string(b)
-	if c.Put, text, ok = nextTuples(text, puts); !ok {
-		return Change{}, false
+	for i, tuples := range []*[]rel.Tuple{&c.Put, &c.Touch, &c.Delete} {
+		if counts[i] > left {
+			return Change{}, false
+		}
+		left -= counts[i]
+		if *tuples, text, ok = nextTuples(text, counts[i]); !ok {
+			return Change{}, false
+		}
 	}
-	c.Delete, text, ok = nextTuples(text, deletes)
-	return c, ok && text == ""
+	return c, text == ""
 }
 
 func nextCount(b []byte) (v uint64, rest []byte, ok bool) {
@@ -223,23 +234,25 @@ func nextTuples(s string, count uint64) (tuples []rel.Tuple, rest string, ok boo
 			}
 			end += n + 1
 		}
-		if tuples[i], ok = parseTuple(s[:end]); !ok {
+		key, ok1 := parseKey(s[:end])
+		carried, rest, ok2 := parseAttributes(s[end:])
+		if !ok1 || !ok2 {
 			return nil, "", false
 		}
-		s = s[end:]
+		tuples[i], s = carried.of(key), rest
 	}
 	return tuples, s, true
 }
 
-func parseTuple(s string) (rel.Tuple, bool) {
+func parseKey(s string) (rel.Key, bool) {
 	typ, s, ok1 := nextField(s)
 	id, s, ok2 := nextField(s)
 	relation, s, ok3 := nextField(s)
 	subject, ok4 := parseSubject(s)
 	if !ok1 || !ok2 || !ok3 || !ok4 || typ == "" || id == "" || relation == "" {
-		return rel.Tuple{}, false
+		return rel.Key{}, false
 	}
-	return rel.Tuple{Object: rel.Trusted(rel.ObjectType(typ), id), Relation: rel.Name(relation), Subject: subject}, true
+	return rel.Key{Object: rel.Trusted(rel.ObjectType(typ), id), Relation: rel.Name(relation), Subject: subject}, true
 }
 
 func encodeSchema(v SchemaVersion) []byte {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2"
 
@@ -13,11 +14,14 @@ import (
 )
 
 // A Commit is what a write decided: a value, so that it can be logged, sent
-// elsewhere and replayed. Its changes are net: what is put was not there, what
-// is deleted was, and no tuple is named twice. The zero Commit changes nothing.
+// elsewhere and replayed. Its changes are net: what is put was not there, what is
+// touched was there with other attributes, what is deleted was there as it is
+// named, and no tuple is named twice. What has expired at the judge's time was
+// not there. The zero Commit changes nothing.
 type Commit struct {
 	Put    []rel.Tuple
-	Delete []rel.Tuple
+	Touch  []rel.Tuple    // as they are from now on
+	Delete []rel.Tuple    // as they were last, for whoever reads the log
 	Schema *SchemaVersion // a new schema, numbered one above the one in force
 	// Metadata is kept with the change in the log. Alone it makes no revision.
 	Metadata []byte
@@ -25,13 +29,18 @@ type Commit struct {
 }
 
 func (c *Commit) isEmpty() bool {
-	return len(c.Put) == 0 && len(c.Delete) == 0 && c.Schema == nil
+	return c.tuples() == 0 && c.Schema == nil
 }
+
+// tuples is how many tuples a commit changes.
+func (c *Commit) tuples() int { return len(c.Put) + len(c.Touch) + len(c.Delete) }
 
 // Update is the write turn. It calls judge with the newest published state,
 // makes what judge decided one revision, and returns when that is on the disk
 // and published. One writer has the turn at a time, so nothing changes between
-// what judge sees and what it decides.
+// what judge sees and what it decides. The time of the judge's snapshot is the
+// revision's commit time, later than the one before it: so what the judge saw
+// expired is expired for whoever reads the log, and nothing else is.
 //
 // An error of judge changes nothing and is returned as it is. An empty Commit
 // makes no revision and returns the current snapshot. Judge must not keep its
@@ -59,7 +68,9 @@ func (s *Store) Update(ctx context.Context, judge func(*Snapshot) (Commit, error
 	if err := s.db.takesWrites(); err != nil {
 		return rel.Snapshot{}, err
 	}
-	c, err := s.judged(judge)
+	last := s.head.Load()
+	now := inMicros(max(s.db.clock().UnixMicro(), last.micros+1))
+	c, err := s.judged(judge, last, now)
 	if err != nil {
 		return rel.Snapshot{}, err
 	}
@@ -69,7 +80,7 @@ func (s *Store) Update(ctx context.Context, judge func(*Snapshot) (Commit, error
 	if err := ctx.Err(); err != nil {
 		return rel.Snapshot{}, gone(ctx, nothingWritten)
 	}
-	next, err := s.write(&c)
+	next, err := s.write(&c, last, now)
 	if err != nil {
 		return rel.Snapshot{}, err
 	}
@@ -78,8 +89,8 @@ func (s *Store) Update(ctx context.Context, judge func(*Snapshot) (Commit, error
 }
 
 // judged asks judge. Its snapshot is closed before the disk is waited for.
-func (s *Store) judged(judge func(*Snapshot) (Commit, error)) (Commit, error) {
-	snap, err := s.Newest()
+func (s *Store) judged(judge func(*Snapshot) (Commit, error), last *head, now time.Time) (Commit, error) {
+	snap, err := s.open(last, last.revision, now)
 	if err != nil {
 		return Commit{}, err
 	}
@@ -88,7 +99,7 @@ func (s *Store) judged(judge func(*Snapshot) (Commit, error)) (Commit, error) {
 	if err != nil {
 		return Commit{}, err
 	}
-	if n := len(c.Put) + len(c.Delete); n > tuplesPerCommitMax {
+	if n := c.tuples(); n > tuplesPerCommitMax {
 		return Commit{}, fault.Newf(fault.JudgingMustStayWithinBudget, "the write changes %d tuples at once", n).
 			Do("change at most %d in one write", tuplesPerCommitMax)
 	}
@@ -107,10 +118,11 @@ func (s *Store) judged(judge func(*Snapshot) (Commit, error)) (Commit, error) {
 // bytes is how long the texts of a commit are together.
 func (c *Commit) bytes() int {
 	n := len(c.Metadata)
-	for _, tuples := range [][]rel.Tuple{c.Put, c.Delete} {
+	for _, tuples := range [][]rel.Tuple{c.Put, c.Touch, c.Delete} {
 		for _, t := range tuples {
 			n += len(t.Object.Type()) + len(t.Object.ID()) + len(t.Relation) +
-				len(t.Subject.Type()) + len(t.Subject.ID()) + len(t.Subject.Relation())
+				len(t.Subject.Type()) + len(t.Subject.ID()) + len(t.Subject.Relation()) +
+				attributesBytes(t)
 		}
 	}
 	return n
@@ -118,13 +130,8 @@ func (c *Commit) bytes() int {
 
 // write makes a commit the next revision and waits until the disk has it. It
 // does not publish it.
-func (s *Store) write(c *Commit) (*head, error) {
-	last := s.head.Load()
-	next := &head{
-		revision: last.revision + 1,
-		micros:   max(s.db.clock().UnixMicro(), last.micros+1),
-		schema:   last.schema,
-	}
+func (s *Store) write(c *Commit, last *head, now time.Time) (*head, error) {
+	next := &head{revision: last.revision + 1, micros: now.UnixMicro(), schema: last.schema}
 	if c.Schema != nil {
 		next.schema = &SchemaVersion{Number: c.Schema.Number, Text: c.Schema.Text, Revision: next.revision}
 	}
@@ -142,19 +149,22 @@ func (s *Store) write(c *Commit) (*head, error) {
 // fill puts everything that a revision is into one batch: both indexes, the
 // schema, and the change log's entry.
 func (s *Store) fill(batch *pebble.Batch, c *Commit, next *head) error {
-	var key, log []byte
-	live, tombstone := []byte{stateLive}, []byte{stateTombstone}
-	set := func(t rel.Tuple, state []byte) error {
-		key = appendSuffix(appendForward(key[:0], s.number, t), next.revision)
-		if err := batch.Set(key, state, nil); err != nil {
+	var key, value, log []byte
+	tombstone := []byte{stateTombstone}
+	set := func(t rel.Tuple, value []byte) error {
+		key = appendSuffix(appendForward(key[:0], s.number, t.Key), next.revision)
+		if err := batch.Set(key, value, nil); err != nil {
 			return err
 		}
-		key = appendSuffix(appendReverse(key[:0], s.number, t), next.revision)
-		return batch.Set(key, state, nil)
+		key = appendSuffix(appendReverse(key[:0], s.number, t.Key), next.revision)
+		return batch.Set(key, value, nil)
 	}
-	for _, t := range c.Put {
-		if err := set(t, live); err != nil {
-			return err
+	for _, tuples := range [][]rel.Tuple{c.Put, c.Touch} {
+		for _, t := range tuples {
+			value = appendValue(value[:0], t)
+			if err := set(t, value); err != nil {
+				return err
+			}
 		}
 	}
 	for _, t := range c.Delete {
@@ -204,26 +214,28 @@ func (db *DB) sync(batch *pebble.Batch) (err error) {
 // over net changes; were it wrong, the indexes would still agree, but the log
 // would tell Watch of changes that never were.
 func (c *Commit) mustBeNet(snap *Snapshot) error {
-	named := make(map[rel.Tuple]bool, len(c.Put)+len(c.Delete))
-	check := func(t rel.Tuple, want bool) error {
-		if named[t] {
-			panic(fmt.Sprintf("pemba: %v is named twice in one commit", t))
-		}
-		named[t] = true
-		has, err := snap.Has(t)
-		if err == nil && has != want {
-			panic(fmt.Sprintf("pemba: %v is no net change at revision %d: there is %t", t, snap.revision, has))
-		}
-		return err
-	}
-	for _, t := range c.Put {
-		if err := check(t, false); err != nil {
-			return err
-		}
-	}
-	for _, t := range c.Delete {
-		if err := check(t, true); err != nil {
-			return err
+	named := make(map[rel.Key]bool, c.tuples())
+	for _, part := range []struct {
+		what   string
+		tuples []rel.Tuple
+		net    func(t, was rel.Tuple, found bool) bool
+	}{
+		{"put", c.Put, func(_, _ rel.Tuple, found bool) bool { return !found }},
+		{"touch", c.Touch, func(t, was rel.Tuple, found bool) bool { return found && t != was }},
+		{"delete", c.Delete, func(t, was rel.Tuple, found bool) bool { return found && t == was }},
+	} {
+		for _, t := range part.tuples {
+			if named[t.Key] {
+				panic(fmt.Sprintf("pemba: %v is named twice in one commit", t))
+			}
+			named[t.Key] = true
+			was, found, err := snap.Find(t.Key)
+			if err != nil {
+				return err
+			}
+			if !part.net(t, was, found) {
+				panic(fmt.Sprintf("pemba: to %s %v is no net change at revision %d: there is %v, %t", part.what, t, snap.revision, was, found))
+			}
 		}
 	}
 	if c.Schema == nil {

@@ -21,7 +21,7 @@ import (
 
 func TestCommitTimesIncreaseWhenTheClockStepsBack(t *testing.T) {
 	disk := vfs.NewMem()
-	clock := &steppingClock{now: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)}
+	clock := newSteppingClock()
 	cfg := onMem(disk)
 	cfg.Clock = clock.Now
 	s := opened(t, cfg)
@@ -87,7 +87,7 @@ func TestConcurrentWritersGetDenseRevisions(t *testing.T) {
 					t.Error(err)
 					return
 				}
-				if has, err := snap.Has(mine); err != nil || !has {
+				if has, err := snap.Has(mine.Key); err != nil || !has {
 					t.Errorf("%v is not there at its own revision: %v", mine, err)
 				}
 				snap.Close()
@@ -164,10 +164,27 @@ func TestJudgeThatPanicsChangesNothingAndPassesTheTurn(t *testing.T) {
 
 func TestCommitBeyondItsBoundIsRefused(t *testing.T) {
 	s := opened(t, Config{})
-	_, err := s.Update(t.Context(), func(*Snapshot) (Commit, error) {
-		return Commit{Put: make([]rel.Tuple, tuplesPerCommitMax), Delete: make([]rel.Tuple, 1)}, nil
-	})
-	wantFault(t, "a commit of one tuple too many", err, fault.JudgingMustStayWithinBudget)
+	context, err := rel.NewContext(map[string]any{"s": strings.Repeat("x", bytesPerCommitMax/1000)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	key := tuple(t, "doc:1#r@u:1").Key
+	wide := make([]rel.Tuple, 1000)
+	for i := range wide {
+		wide[i] = rel.Tuple{Key: key, Caveat: rel.Caveat{Name: "c", Context: context}}
+	}
+	most, one := make([]rel.Tuple, tuplesPerCommitMax), make([]rel.Tuple, 1)
+	for name, c := range map[string]Commit{
+		"one delete too many":       {Put: most, Delete: one},
+		"one touch too many":        {Delete: most, Touch: one},
+		"one put too many":          {Touch: most, Put: one},
+		"contexts of too many puts": {Put: wide},
+		"contexts of the touched":   {Touch: wide},
+		"contexts of the deleted":   {Delete: wide},
+	} {
+		_, err := s.Update(t.Context(), func(*Snapshot) (Commit, error) { return c, nil })
+		wantFault(t, name, err, fault.JudgingMustStayWithinBudget)
+	}
 }
 
 // Only a build with invariants looks: admission is trusted otherwise.
@@ -177,12 +194,20 @@ func TestCommitThatIsNotNetIsABug(t *testing.T) {
 	}
 	s := opened(t, Config{})
 	there, absent := tuple(t, "doc:1#r@u:1"), tuple(t, "doc:1#r@u:2")
-	write(t, s, Commit{Put: []rel.Tuple{there}})
+	expired := until(t, "doc:1#r@u:3", time.Unix(1, 0))
+	write(t, s, Commit{Put: []rel.Tuple{there, expired}})
 	for name, c := range map[string]Commit{
-		"put of what is there":   {Put: []rel.Tuple{there}},
-		"delete of what is not":  {Delete: []rel.Tuple{absent}},
-		"a tuple named twice":    {Put: []rel.Tuple{absent, absent}},
-		"a schema out of number": {Schema: &SchemaVersion{Number: 2}},
+		"put of what is there":           {Put: []rel.Tuple{there}},
+		"put of what is there otherwise": {Put: []rel.Tuple{{Key: there.Key, Caveat: rel.Caveat{Name: "c"}}}},
+		"touch of what is not":           {Touch: []rel.Tuple{absent}},
+		"touch that changes nothing":     {Touch: []rel.Tuple{there}},
+		"touch of what has expired":      {Touch: []rel.Tuple{{Key: expired.Key}}},
+		"delete of what is not":          {Delete: []rel.Tuple{absent}},
+		"delete of what has expired":     {Delete: []rel.Tuple{expired}},
+		"delete with other attributes":   {Delete: []rel.Tuple{{Key: there.Key, Expires: 1}}},
+		"put and touched in one":         {Put: []rel.Tuple{absent}, Touch: []rel.Tuple{absent}},
+		"a tuple named twice":            {Put: []rel.Tuple{absent, absent}},
+		"a schema out of number":         {Schema: &SchemaVersion{Number: 2}},
 	} {
 		func() {
 			defer func() {
@@ -232,7 +257,7 @@ func TestNothingIsPublishedBeforeItsFsync(t *testing.T) {
 		written <- token
 	}()
 	<-syncing
-	_, closer, err := s.db.pebble.Get(appendSuffix(appendForward(nil, 1, there), 1))
+	_, closer, err := s.db.pebble.Get(appendSuffix(appendForward(nil, 1, there.Key), 1))
 	if err != nil {
 		t.Fatalf("this test expects Pebble to show what it has not synced: %v", err)
 	}
@@ -241,7 +266,7 @@ func TestNothingIsPublishedBeforeItsFsync(t *testing.T) {
 		t.Errorf("revision %d is published while its fsync runs", r)
 	}
 	snap := newest(t, s)
-	if must(t)(snap.Has(there)) {
+	if must(t)(snap.Has(there.Key)) {
 		t.Error("the tuple is shown while its fsync runs")
 	}
 	snap.Close()
@@ -284,7 +309,7 @@ func TestFailedFsyncEndsWriting(t *testing.T) {
 		t.Errorf("%v does not keep its cause", err)
 	}
 	snap := newest(t, s)
-	if snap.Revision() != 1 || !must(t)(snap.Has(kept)) || must(t)(snap.Has(lost)) {
+	if snap.Revision() != 1 || !must(t)(snap.Has(kept.Key)) || must(t)(snap.Has(lost.Key)) {
 		t.Errorf("reads at %d are not what was acknowledged", snap.Revision())
 	}
 	snap.Close()
@@ -292,7 +317,7 @@ func TestFailedFsyncEndsWriting(t *testing.T) {
 
 	s = opened(t, onMem(mem))
 	snap = newest(t, s)
-	if !must(t)(snap.Has(kept)) || snap.Revision() < 1 || must(t)(snap.Has(lost)) != (snap.Revision() == 2) {
+	if !must(t)(snap.Has(kept.Key)) || snap.Revision() < 1 || must(t)(snap.Has(lost.Key)) != (snap.Revision() == 2) {
 		t.Errorf("opened again at %d, which is neither with the lost write nor without", snap.Revision())
 	}
 	snap.Close()
@@ -326,7 +351,7 @@ func TestWritesAreRefusedWhileFlushesFail(t *testing.T) {
 		runtime.Gosched()
 	}
 	snap := newest(t, s)
-	if !must(t)(snap.Has(everyTuple()[0])) {
+	if !must(t)(snap.Has(everyTuple()[0].Key)) {
 		t.Error("reads fail while the disk is full")
 	}
 	snap.Close()

@@ -14,6 +14,7 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
@@ -60,6 +61,7 @@ type powerCut struct {
 	t       *testing.T
 	seed    uint64
 	rng     *rand.Rand
+	clock   *steppingClock
 	history *history
 	tuples  []rel.Tuple
 	begun   atomic.Uint64 // the newest revision that somebody wanted written
@@ -69,7 +71,7 @@ type powerCut struct {
 }
 
 func newPowerCut(t *testing.T, seed uint64) *powerCut {
-	p := &powerCut{t: t, seed: seed, rng: rand.New(rand.NewPCG(seed, 2)), history: newHistory()}
+	p := &powerCut{t: t, seed: seed, rng: rand.New(rand.NewPCG(seed, 2)), clock: newSteppingClock(), history: newHistory()}
 	p.tuples = few(p.rng, 40)
 	return p
 }
@@ -101,15 +103,20 @@ func (p *powerCut) live(disk *vfs.MemFS, operations int) (after *vfs.MemFS) {
 	var begunAtCut, shownAtCut uint64
 	cutting := errorfs.InjectorFunc(func(op errorfs.Op) error {
 		if op.Kind.ReadOrWrite() == errorfs.OpIsWrite && left.Add(-1) == -1 && operations >= 0 {
-			begunAtCut, shownAtCut = p.begun.Load(), p.shown.Load()
+			// A table that is written beside the writer can be what is cut: what the
+			// clone must have is asked before it is made, what it may have after.
+			shownAtCut = p.shown.Load()
 			after = disk.CrashClone(vfs.CrashCloneCfg{
 				UnsyncedDataPercent: 50,
 				RNG:                 rand.New(rand.NewPCG(p.seed, uint64(operations))),
 			})
+			begunAtCut = p.begun.Load()
 		}
 		return nil
 	})
-	db, err := Open(onMem(errorfs.Wrap(disk, cutting)))
+	cfg := onMem(errorfs.Wrap(disk, cutting))
+	cfg.Clock = p.clock.Now
+	db, err := Open(cfg)
 	if err != nil {
 		p.t.Errorf("seed %d: %v (%v)", p.seed, err, errors.Unwrap(fault.Of(err)))
 		return nil
@@ -156,13 +163,32 @@ func (p *powerCut) comeBack(s *Store) {
 	defer snap.Close()
 	p.history.agrees(p.t, snap, p.tuples)
 	report := inOrder(p.t, s)
-	if report.Head != r || report.Tuples != len(p.history.newest()) {
+	if report.Head != r || report.Tuples+report.Expired != len(p.history.newest()) {
 		p.t.Errorf("seed %d: verified as %+v", p.seed, report)
 	}
 }
 
 func (p *powerCut) writeOnce(s *Store) {
-	c := randomCommit(p.rng, p.tuples, p.history.newest(), 8)
+	p.clock.step(time.Duration(p.rng.IntN(clockStepMax)) * time.Microsecond)
+	token, err := s.Update(context.Background(), func(snap *Snapshot) (Commit, error) {
+		c := p.decide(snap.Time())
+		if !c.isEmpty() {
+			p.history.add(snap.Time(), c)
+			p.begun.Store(uint64(p.history.head()))
+		}
+		return c, nil
+	})
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	if token.Revision != p.history.head() {
+		p.t.Errorf("seed %d: revision %d was written as %d", p.seed, p.history.head(), token.Revision)
+	}
+	p.shown.Store(uint64(token.Revision))
+}
+
+func (p *powerCut) decide(now time.Time) Commit {
+	c := p.history.randomCommit(p.rng, p.tuples, now, 8)
 	if p.rng.IntN(10) == 0 {
 		last := p.history.schemas[p.history.head()]
 		c.Schema = &SchemaVersion{Number: 1, Text: strings.Repeat("x", p.rng.IntN(5000))}
@@ -170,16 +196,7 @@ func (p *powerCut) writeOnce(s *Store) {
 			c.Schema.Number = last.Number + 1
 		}
 	}
-	if c.isEmpty() {
-		return
-	}
-	p.history.add(c)
-	p.begun.Store(uint64(p.history.head()))
-	r := write(p.t, s, c)
-	if r != p.history.head() {
-		p.t.Errorf("seed %d: revision %d was written as %d", p.seed, p.history.head(), r)
-	}
-	p.shown.Store(uint64(r))
+	return c
 }
 
 // Each operation of the file system fails once, in turn: the answer is an error
@@ -234,7 +251,8 @@ func failAt(t *testing.T, n int) (operations int) {
 	if n < 0 && (begun == 0 || acknowledged != begun) {
 		t.Fatalf("a child with a good disk said\n%s", output)
 	}
-	db, err := Open(Config{Dir: dir})
+	life := newShortLife()
+	db, err := Open(Config{Dir: dir, Clock: life.clock.Now})
 	if err != nil {
 		t.Errorf("operation %d: not opened again: %v (%v)", n, err, errors.Unwrap(fault.Of(err)))
 		return operations
@@ -246,7 +264,6 @@ func failAt(t *testing.T, n int) (operations int) {
 		t.Errorf("operation %d: at revision %d, acknowledged %d, begun %d", n, r, acknowledged, begun)
 		return operations
 	}
-	life := newShortLife()
 	for life.history.head() < r {
 		life.history.add(life.next())
 	}
@@ -270,7 +287,7 @@ func TestShortLifeOfAChild(t *testing.T) {
 	broken := []error{errorfs.ErrInjected, syscall.ENOSPC}[n&1]
 	var count atomic.Int64
 	life := newShortLife()
-	life.run(Config{Dir: dir, fs: errorfs.Wrap(vfs.Default, errorfs.InjectorFunc(func(errorfs.Op) error {
+	life.run(Config{Dir: dir, Clock: life.clock.Now, fs: errorfs.Wrap(vfs.Default, errorfs.InjectorFunc(func(errorfs.Op) error {
 		if count.Add(1)-1 == n {
 			return broken
 		}
@@ -283,22 +300,24 @@ func TestShortLifeOfAChild(t *testing.T) {
 // flushed, closed, opened again, written.
 type shortLife struct {
 	rng     *rand.Rand
+	clock   *steppingClock
 	history *history
 	tuples  []rel.Tuple
 }
 
 func newShortLife() *shortLife {
 	rng := rand.New(rand.NewPCG(7, 7))
-	return &shortLife{rng: rng, history: newHistory(), tuples: few(rng, 30)}
+	return &shortLife{rng: rng, clock: newSteppingClock(), history: newHistory(), tuples: few(rng, 30)}
 }
 
-// next is what the next revision writes.
-func (l *shortLife) next() Commit {
-	for {
-		if c := randomCommit(l.rng, l.tuples, l.history.newest(), 8); !c.isEmpty() {
-			return c
-		}
+// next is when the next revision is written, and what.
+func (l *shortLife) next() (now time.Time, c Commit) {
+	l.clock.step(time.Duration(1+l.rng.IntN(clockStepMax)) * time.Microsecond)
+	now = l.clock.Now()
+	for c.isEmpty() {
+		c = l.history.randomCommit(l.rng, l.tuples, now, 8)
 	}
+	return now, c
 }
 
 func (l *shortLife) run(cfg Config) {
@@ -333,8 +352,8 @@ func (l *shortLife) writeOnce(s *Store) bool {
 	if s.Head().Revision < l.history.head() {
 		return false // a write of unknown fate was not kept: this history ends
 	}
-	c := l.next()
-	l.history.add(c)
+	now, c := l.next()
+	l.history.add(now, c)
 	fmt.Println(begunLine, l.history.head())
 	token, err := s.Update(context.Background(), func(*Snapshot) (Commit, error) { return c, nil })
 	if err != nil {
@@ -355,10 +374,14 @@ func (l *shortLife) readAll(s *Store) {
 		return
 	}
 	defer snap.Close()
-	state := l.history.states[snap.Revision()]
+	there := map[rel.Key]rel.Tuple{}
+	for _, u := range l.history.where(snap.Revision(), snap.Time(), func(rel.Tuple) bool { return true }) {
+		there[u.Key] = u
+	}
 	for _, u := range l.tuples {
-		if has, err := snap.Has(u); err == nil && has != state[u] {
-			fmt.Println(wrongLine, "read", u, has, "at", snap.Revision())
+		want, wantFound := there[u.Key]
+		if got, found, err := snap.Find(u.Key); err == nil && (got != want || found != wantFound) {
+			fmt.Println(wrongLine, "read", got, found, "at", snap.Revision())
 		}
 	}
 }

@@ -118,7 +118,7 @@ func (s *Store) HeadTime() time.Time {
 	if h.revision == 0 {
 		return time.Time{}
 	}
-	return time.UnixMicro(h.micros).UTC()
+	return inMicros(h.micros)
 }
 
 func (s *Store) token(r rel.Revision) rel.Snapshot {

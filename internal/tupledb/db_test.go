@@ -52,7 +52,7 @@ func TestCloseWaitsForOpenSnapshots(t *testing.T) {
 		}
 		late.Close()
 	}
-	if !must(t)(snap.Has(tuple(t, "doc:p1#viewer@user:ana"))) {
+	if !must(t)(snap.Has(tuple(t, "doc:p1#viewer@user:ana").Key)) {
 		t.Error("the tuple is gone while Close waits")
 	}
 	select {
@@ -65,7 +65,7 @@ func TestCloseWaitsForOpenSnapshots(t *testing.T) {
 	if err := <-closed; err != nil {
 		t.Error(err)
 	}
-	_, err := snap.Has(tuple(t, "doc:p1#viewer@user:ana"))
+	_, err := snap.Has(tuple(t, "doc:p1#viewer@user:ana").Key)
 	wantFault(t, "a read after Close", err, fault.PembaMustNotPanic)
 }
 

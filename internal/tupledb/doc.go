@@ -8,6 +8,15 @@
 // tomorrow. And the order of a store's revisions is total and dense, 1, 2, 3…,
 // with strictly increasing commit times, even when the clock steps back.
 //
+// A read has a time beside its revision: a tuple whose expiry is at or before it
+// is not there, for a read and for the judge of a write alike. The evaluation
+// time is the clock's, or the newest published commit's where the clock is behind
+// that, and an old snapshot is read at the time of the reading. So what a
+// published commit may have seen expired stays expired. A clock that steps back
+// while nothing is committed is believed: what had expired in the meantime only
+// is there again until its time comes once more. Whoever reopens a snapshot at a
+// time that it had before, as a list's pages do, reads what it read then.
+//
 // It knows nothing of what a schema means, of permissions or of requests, and it
 // is the only room that knows Pebble. It starts no goroutine of its own.
 //
@@ -28,8 +37,14 @@
 //
 // The class keeps usersets and wildcards ('0') before and apart from plain
 // subjects ('1'): a walk needs the few usersets of a relation, and must not read
-// ten thousand plain subjects to find them. The state is one byte, live or
-// tombstone; what a tuple may carry later follows it.
+// ten thousand plain subjects to find them.
+//
+// The state is one byte, live or tombstone, and all of it for a tuple without
+// attributes. Both indexes carry the attributes of one that has any, since a walk
+// reads either: a byte of flags, then what these say is there, the expiry
+// (microseconds, a varint), the caveat's name and its context (each a length and
+// a text). An expired tuple keeps its version: what is put over it is a put, so
+// one put may follow another without a delete between them.
 //
 // Start reading at Store.Update for writes and at Snapshot for reads.
 package tupledb

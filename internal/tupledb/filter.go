@@ -17,9 +17,9 @@ type Cursor []byte
 func CursorAfter(f rel.Filter, t rel.Tuple) Cursor {
 	var key []byte
 	if kindFor(f) == kindForward {
-		key = appendForward(nil, 0, t)
+		key = appendForward(nil, 0, t.Key)
 	} else {
-		key = appendReverse(nil, 0, t)
+		key = appendReverse(nil, 0, t.Key)
 	}
 	return Cursor(key[kindAt:])
 }
@@ -54,12 +54,12 @@ func (s *Snapshot) Tuples(f rel.Filter, after Cursor) iter.Seq2[rel.Tuple, error
 			}
 			r.prefix = append(r.prefix[:0], prefix...)
 			for key, ok := r.begin(from); ok; key, ok = r.next() {
-				t, ok := parse(string(key[fieldsAt:]))
+				k, ok := parse(string(key[fieldsAt:]))
 				if !ok {
 					yield(rel.Tuple{}, r.malformed(key))
 					return
 				}
-				if f.Matches(t) && !yield(t, nil) {
+				if f.Matches(rel.Tuple{Key: k}) && !yield(r.here.of(k), nil) {
 					return
 				}
 			}

@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"pgregory.net/rapid"
@@ -26,6 +27,7 @@ func TestStoreAgreesWithAListOfSets(t *testing.T) {
 			"schema":      m.schema,
 			"refuse":      m.refuse,
 			"nothing":     m.nothing,
+			"wait":        m.wait,
 			"settle":      m.settle,
 			"reopen":      m.reopen,
 			"read":        m.read,
@@ -46,23 +48,28 @@ type machine struct {
 	t       *rapid.T
 	rng     *rand.Rand
 	disk    vfs.FS
+	clock   *steppingClock
 	db      *DB
 	store   *Store
 	history *history
 	tuples  []rel.Tuple
-	held    *Snapshot // open since some revision ago; its answers must not change
+
+	held     *Snapshot // open since some revision ago; its answers must not change
+	heldTime time.Time // that it had when it was opened
 }
 
 func newMachine(t *rapid.T) *machine {
 	seed := rapid.Uint64().Draw(t, "seed")
-	m := &machine{t: t, rng: rand.New(rand.NewPCG(seed, 1)), disk: vfs.NewMem(), history: newHistory()}
+	m := &machine{t: t, rng: rand.New(rand.NewPCG(seed, 1)), disk: vfs.NewMem(), clock: newSteppingClock(), history: newHistory()}
 	m.tuples = few(m.rng, rapid.IntRange(1, 60).Draw(t, "tuples"))
 	m.open()
 	return m
 }
 
 func (m *machine) open() {
-	db, err := Open(onMem(m.disk))
+	cfg := onMem(m.disk)
+	cfg.Clock = m.clock.Now
+	db, err := Open(cfg)
 	if err != nil {
 		m.t.Fatal(err)
 	}
@@ -90,26 +97,41 @@ func (m *machine) letGo() {
 }
 
 func (m *machine) write(t *rapid.T) {
-	c := randomCommit(m.rng, m.tuples, m.history.newest(), 1+m.rng.IntN(12))
-	m.commit(t, c)
+	m.commit(t, func(now time.Time) Commit {
+		return m.history.randomCommit(m.rng, m.tuples, now, 1+m.rng.IntN(12))
+	})
 }
 
-func (m *machine) commit(t *rapid.T, c Commit) {
-	before := m.store.HeadTime()
+// wait moves the clock, back now and then, and further than a commit or two make
+// good for.
+func (m *machine) wait(*rapid.T) {
+	step := m.rng.IntN(clockStepMax)
+	if m.rng.IntN(4) == 0 {
+		step = -m.rng.IntN(4 * clockStepMax)
+	}
+	m.clock.step(time.Duration(step) * time.Microsecond)
+}
+
+func (m *machine) commit(t *rapid.T, decide func(now time.Time) Commit) {
+	var c Commit
+	before := m.history.times[m.history.head()]
 	token, err := m.store.Update(context.Background(), func(snap *Snapshot) (Commit, error) {
 		if snap.Revision() != m.history.head() {
 			t.Fatalf("judged at revision %d, want %d", snap.Revision(), m.history.head())
+		}
+		if !snap.Time().After(before) || snap.Time().Before(m.clock.Now()) {
+			t.Fatalf("judged at %v, the clock is at %v, the commit before at %v", snap.Time(), m.clock.Now(), before)
+		}
+		if c = decide(snap.Time()); !c.isEmpty() {
+			m.history.add(snap.Time(), c)
 		}
 		return c, nil
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !c.isEmpty() {
-		m.history.add(c)
-		if !m.store.HeadTime().After(before) {
-			t.Fatalf("revision %d was committed at %v, the one before at %v", token.Revision, m.store.HeadTime(), before)
-		}
+	if head := m.history.head(); head > 0 && m.store.HeadTime() != m.history.times[head] {
+		t.Fatalf("revision %d was judged at %v and committed at %v", head, m.history.times[head], m.store.HeadTime())
 	}
 	if token.Revision != m.history.head() || token != m.store.Head() {
 		t.Fatalf("the write was answered with revision %d, the head is %d, want %d", token.Revision, m.store.Head().Revision, m.history.head())
@@ -121,22 +143,26 @@ func (m *machine) schema(t *rapid.T) {
 	if last := m.history.schemas[m.history.head()]; last != nil {
 		next.Number = last.Number + 1
 	}
-	c := randomCommit(m.rng, m.tuples, m.history.newest(), 2)
-	c.Schema, c.Cause = next, CauseSchema
-	m.commit(t, c)
+	m.commit(t, func(now time.Time) Commit {
+		c := m.history.randomCommit(m.rng, m.tuples, now, 2)
+		c.Schema, c.Cause = next, CauseSchema
+		return c
+	})
 }
 
 func (m *machine) refuse(t *rapid.T) {
 	no := errors.New("no")
-	_, err := m.store.Update(context.Background(), func(*Snapshot) (Commit, error) {
-		return randomCommit(m.rng, m.tuples, m.history.newest(), 5), no
+	_, err := m.store.Update(context.Background(), func(snap *Snapshot) (Commit, error) {
+		return m.history.randomCommit(m.rng, m.tuples, snap.Time(), 5), no
 	})
 	if !errors.Is(err, no) {
 		t.Fatalf("the judge's error came back as %v", err)
 	}
 }
 
-func (m *machine) nothing(t *rapid.T) { m.commit(t, Commit{Metadata: []byte("alone")}) }
+func (m *machine) nothing(t *rapid.T) {
+	m.commit(t, func(time.Time) Commit { return Commit{Metadata: []byte("alone")} })
+}
 
 // settle moves what is in memory into tables, and merges them.
 func (m *machine) settle(t *rapid.T) {
@@ -155,20 +181,39 @@ func (m *machine) reopen(*rapid.T) {
 	m.open()
 }
 
+// agreeAt asks everything at a revision, now and at some other time.
 func (m *machine) agreeAt(r rel.Revision) {
-	snap, err := m.store.Snapshot(r)
+	now := m.clock.Now()
+	if last := m.history.times[m.history.head()]; now.Before(last) {
+		now = last
+	}
+	other := now.Add(time.Duration(m.rng.IntN(8*clockStepMax)-4*clockStepMax) * time.Microsecond)
+	m.agreeAtTime(r, time.Time{}, now)
+	m.agreeAtTime(r, other, other)
+}
+
+func (m *machine) agreeAtTime(r rel.Revision, at, want time.Time) {
+	token := m.store.Head()
+	token.Revision = r
+	snap, err := m.store.AtTime(token, at)
 	if err != nil {
 		m.t.Fatal(err)
 	}
 	defer snap.Close()
+	if snap.Time() != want {
+		m.t.Fatalf("at revision %d: reads at %v, want %v", r, snap.Time(), want)
+	}
 	m.history.agrees(m.t, snap, m.tuples)
 }
 
 // read asks everything at a random revision, and of the snapshot that was left
-// open some writes ago.
+// open some writes and some time ago.
 func (m *machine) read(t *rapid.T) {
 	m.agreeAt(rel.Revision(m.rng.IntN(len(m.history.states))))
 	if m.held != nil {
+		if m.held.Time() != m.heldTime {
+			t.Fatalf("a snapshot of %v is at %v by now", m.heldTime, m.held.Time())
+		}
 		m.history.agrees(t, m.held, m.tuples)
 		m.letGo()
 		return
@@ -177,10 +222,10 @@ func (m *machine) read(t *rapid.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := snap.Has(m.tuples[0]); err != nil {
+	if _, err := snap.Has(m.tuples[0].Key); err != nil {
 		t.Fatal(err)
 	}
-	m.held = snap
+	m.held, m.heldTime = snap, snap.Time()
 }
 
 // filter asks by random filters, in pages of random sizes.
@@ -197,9 +242,9 @@ func (m *machine) filterOnce(t *rapid.T, f rel.Filter) {
 		t.Fatal(err)
 	}
 	defer snap.Close()
-	want := m.history.where(r, f.Matches)
+	want := m.history.where(r, snap.Time(), f.Matches)
 	whole := collect(m.t, snap.Tuples(f, nil))
-	same(m.t, r, fmt.Sprintf("Tuples(%+v)", f), whole, want, itself)
+	same(m.t, snap, fmt.Sprintf("Tuples(%+v)", f), whole, want)
 
 	size := 1 + m.rng.IntN(4)
 	var paged []rel.Tuple
@@ -274,22 +319,22 @@ func (m *machine) nested(t *rapid.T) {
 			t.Fatal(err)
 		}
 		got = append(got, u)
-		if has, err := snap.Has(u); err != nil || !has {
+		if has, err := snap.Has(u.Key); err != nil || !has {
 			t.Fatalf("at revision %d: Has(%v) = %t, %v while ranging over it", r, u, has, err)
 		}
-		for s, err := range snap.Subjects(o, relation) {
+		for v, err := range snap.Subjects(o, relation) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if has, err := snap.Has(rel.Tuple{Object: o, Relation: relation, Subject: s}); err != nil || !has {
-				t.Fatalf("at revision %d: %v is among the subjects of %v, and Has says %t, %v", r, s, o, has, err)
+			if found, has, err := snap.Find(v.Key); err != nil || !has || found != v {
+				t.Fatalf("at revision %d: %v is among the subjects of %v, and Find says %v, %t, %v", r, v, o, found, has, err)
 			}
-			for range snap.Objects(s, o.Type(), relation) {
+			for range snap.Objects(v.Subject, o.Type(), relation) {
 				break
 			}
 		}
 	}
-	same(m.t, r, "Tuples while reading beside it", got, m.history.where(r, func(rel.Tuple) bool { return true }), itself)
+	same(m.t, snap, "Tuples while reading beside it", got, m.history.where(r, snap.Time(), func(rel.Tuple) bool { return true }))
 }
 
 func (m *machine) changes(t *rapid.T) {
@@ -300,8 +345,8 @@ func (m *machine) changes(t *rapid.T) {
 			t.Fatal(err)
 		}
 		want := m.history.commits[expected]
-		if c.Revision != expected || c.Cause != want.Cause || !slices.Equal(c.Put, want.Put) ||
-			!slices.Equal(c.Delete, want.Delete) || !bytes.Equal(c.Metadata, want.Metadata) ||
+		if c.Revision != expected || c.Cause != want.Cause || c.Time != m.history.times[expected] ||
+			!slices.Equal(c.Put, want.Put) || !slices.Equal(c.Touch, want.Touch) || !slices.Equal(c.Delete, want.Delete) || !bytes.Equal(c.Metadata, want.Metadata) ||
 			(c.Schema != 0) != (want.Schema != nil) || want.Schema != nil && c.Schema != want.Schema.Number {
 			t.Fatalf("revision %d is logged as\n%+v\nwant\n%+v", expected, c, want)
 		}
@@ -317,7 +362,14 @@ func (m *machine) verify(t *rapid.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !report.InOrder() || report.Tuples != len(m.history.newest()) || report.Head != m.history.head() {
-		t.Fatalf("verified as %+v; want %d tuples at %d", report, len(m.history.newest()), m.history.head())
+	now := m.clock.Now()
+	if last := m.history.times[m.history.head()]; now.Before(last) {
+		now = last
+	}
+	head := m.history.head()
+	there := len(m.history.where(head, now, func(rel.Tuple) bool { return true }))
+	expired := len(m.history.newest()) - there
+	if !report.InOrder() || report.Tuples != there || report.Expired != expired || report.Head != head {
+		t.Fatalf("verified as %+v; want %d tuples and %d expired ones at %d", report, there, expired, head)
 	}
 }

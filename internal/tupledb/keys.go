@@ -40,12 +40,6 @@ func classOf(s rel.Subject) class {
 	return classPlain
 }
 
-// The states of a tuple at a version of it.
-const (
-	stateTombstone byte = 0
-	stateLive      byte = 1
-)
-
 // kindAt is where the kind stands in a key, and fieldsAt where its fields begin.
 const (
 	kindAt   = 4
@@ -75,7 +69,7 @@ func appendRelation(key []byte, n storeNumber, o rel.Object, c class, relation r
 }
 
 // appendForward is the prefix of one tuple's versions in the forward index.
-func appendForward(key []byte, n storeNumber, t rel.Tuple) []byte {
+func appendForward(key []byte, n storeNumber, t rel.Key) []byte {
 	key = appendRelation(key, n, t.Object, classOf(t.Subject), t.Relation)
 	return appendSubjectFields(key, t.Subject)
 }
@@ -92,7 +86,7 @@ func appendSubject(key []byte, n storeNumber, s rel.Subject) []byte {
 }
 
 // appendReverse is the prefix of one tuple's versions in the reverse index.
-func appendReverse(key []byte, n storeNumber, t rel.Tuple) []byte {
+func appendReverse(key []byte, n storeNumber, t rel.Key) []byte {
 	key = appendSubject(key, n, t.Subject)
 	key = appendField(key, t.Object.Type())
 	key = appendField(key, t.Relation)
@@ -157,18 +151,18 @@ func parseRelationSubject(s string) (rel.Name, rel.Subject, bool) {
 }
 
 // parseForward reads the fields of a forward prefix.
-func parseForward(s string) (rel.Tuple, bool) {
+func parseForward(s string) (rel.Key, bool) {
 	typ, s, ok1 := nextField(s)
 	id, s, ok2 := nextField(s)
 	relation, subject, ok3 := parseRelationSubject(s)
 	if !ok1 || !ok2 || !ok3 || typ == "" || id == "" {
-		return rel.Tuple{}, false
+		return rel.Key{}, false
 	}
-	return rel.Tuple{Object: rel.Trusted(rel.ObjectType(typ), id), Relation: relation, Subject: subject}, true
+	return rel.Key{Object: rel.Trusted(rel.ObjectType(typ), id), Relation: relation, Subject: subject}, true
 }
 
 // parseReverse reads the fields of a reverse prefix.
-func parseReverse(s string) (rel.Tuple, bool) {
+func parseReverse(s string) (rel.Key, bool) {
 	styp, s, ok1 := nextField(s)
 	sid, s, ok2 := nextField(s)
 	srel, s, ok3 := nextField(s)
@@ -176,12 +170,12 @@ func parseReverse(s string) (rel.Tuple, bool) {
 	relation, s, ok5 := nextField(s)
 	id, s, ok6 := nextField(s)
 	if !ok1 || !ok2 || !ok3 || !ok4 || !ok5 || !ok6 || s != "" {
-		return rel.Tuple{}, false
+		return rel.Key{}, false
 	}
 	if styp == "" || sid == "" || typ == "" || relation == "" || id == "" {
-		return rel.Tuple{}, false
+		return rel.Key{}, false
 	}
-	return rel.Tuple{
+	return rel.Key{
 		Object:   rel.Trusted(rel.ObjectType(typ), id),
 		Relation: rel.Name(relation),
 		Subject:  rel.TrustedSubject(rel.ObjectType(styp), sid, rel.Name(srel)),

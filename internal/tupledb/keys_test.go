@@ -40,7 +40,7 @@ func subject(t testing.TB, text string) rel.Subject {
 // The stored form of every key, byte for byte: a change here is a change of the
 // format version.
 func TestKeysAreStoredAsWritten(t *testing.T) {
-	u := tuple(t, "doc:p1#viewer@team:core#member")
+	u := tuple(t, "doc:p1#viewer@team:core#member").Key
 	for _, c := range []struct {
 		name string
 		key  []byte
@@ -48,8 +48,8 @@ func TestKeysAreStoredAsWritten(t *testing.T) {
 	}{
 		{"userset, forward", appendSuffix(appendForward(nil, 7, u), 300), "\x00\x00\x00\x07fdoc\x00p1\x000viewer\x00team\x00core\x00member\x00\x01\x2c\x03"},
 		{"userset, reverse", appendSuffix(appendReverse(nil, 7, u), 1), "\x00\x00\x00\x07rteam\x00core\x00member\x00doc\x00viewer\x00p1\x00\x01\x02"},
-		{"plain, forward", appendForward(nil, 1, tuple(t, "doc:p1#viewer@user:ana")), "\x00\x00\x00\x01fdoc\x00p1\x001viewer\x00user\x00ana\x00\x00"},
-		{"wildcard, forward", appendForward(nil, 1, tuple(t, "doc:p1#viewer@user:*")), "\x00\x00\x00\x01fdoc\x00p1\x000viewer\x00user\x00*\x00\x00"},
+		{"plain, forward", appendForward(nil, 1, tuple(t, "doc:p1#viewer@user:ana").Key), "\x00\x00\x00\x01fdoc\x00p1\x001viewer\x00user\x00ana\x00\x00"},
+		{"wildcard, forward", appendForward(nil, 1, tuple(t, "doc:p1#viewer@user:*").Key), "\x00\x00\x00\x01fdoc\x00p1\x000viewer\x00user\x00*\x00\x00"},
 		{"change", appendChangeKey(nil, 1, 258), "\x00\x00\x00\x01c\x00\x00\x00\x00\x00\x00\x01\x02\x00"},
 		{"schema", appendSuffix(appendSchemaPrefix(nil, 1), 2), "\x00\x00\x00\x01s\x00\x02\x02"},
 		{"format", appendMetaKey(nil, "format"), "\x00\x00\x00\x00mformat\x00"},
@@ -75,14 +75,14 @@ func TestKeysReadBackWhatTheyWereMadeOf(t *testing.T) {
 		"doc:p1#viewer@user:ana", "doc:p1#viewer@user:*", "doc:p1#viewer@team:core#member",
 		"a/b:x@y.z#r@a/b:ü#r", "t:0#r@t:1", "doc:*x#r@u:**",
 	} {
-		u := tuple(t, text)
+		u := tuple(t, text).Key
 		if got, ok := parseForward(string(appendForward(nil, 1, u)[fieldsAt:])); !ok || got != u {
 			t.Errorf("forward: %v became %v, %t", u, got, ok)
 		}
 		if got, ok := parseReverse(string(appendReverse(nil, 1, u)[fieldsAt:])); !ok || got != u {
 			t.Errorf("reverse: %v became %v, %t", u, got, ok)
 		}
-		if got, ok := parseTuple(string(appendTuple(nil, u))); !ok || got != u {
+		if got, ok := parseKey(string(appendKeyFields(nil, u))); !ok || got != u {
 			t.Errorf("change: %v became %v, %t", u, got, ok)
 		}
 	}
@@ -91,14 +91,14 @@ func TestKeysReadBackWhatTheyWereMadeOf(t *testing.T) {
 // What is not a key is refused, however it was damaged: one byte taken away,
 // added or turned into a separator.
 func TestKeysThatNobodyWroteAreRefused(t *testing.T) {
-	u := tuple(t, "doc:p1#viewer@team:core#member")
+	u := tuple(t, "doc:p1#viewer@team:core#member").Key
 	for name, c := range map[string]struct {
 		fields string
-		parse  func(string) (rel.Tuple, bool)
+		parse  func(string) (rel.Key, bool)
 	}{
 		"forward": {string(appendForward(nil, 1, u)[fieldsAt:]), parseForward},
 		"reverse": {string(appendReverse(nil, 1, u)[fieldsAt:]), parseReverse},
-		"change":  {string(appendTuple(nil, u)), parseTuple},
+		"change":  {string(appendKeyFields(nil, u)), parseKey},
 	} {
 		for i := range c.fields {
 			if _, ok := c.parse(c.fields[:i]); ok {

@@ -19,7 +19,7 @@ import (
 
 // FormatVersion is the version of the key table in the package comment and of
 // every value. A change that an older pemba would misread gets another number.
-const FormatVersion = 1
+const FormatVersion = 2
 
 // memoryDir is the directory's name on the file system of a DB in memory.
 const memoryDir = "memory"
@@ -204,6 +204,9 @@ func (db *DB) loadFormat(dir string, cfg Config) error {
 	case version > FormatVersion:
 		return fault.Newf(fault.DataMustBeReadable, "the data directory %s has format version %d, and this pemba knows up to %d", dir, version, FormatVersion).
 			Do("run the pemba that wrote it, or a newer one")
+	case version < FormatVersion:
+		return fault.Newf(fault.DataMustBeReadable, "the data directory %s has format version %d, and this pemba reads version %d alone", dir, version, FormatVersion).
+			Do("run the pemba that wrote it, or give this one a new directory")
 	}
 	return nil
 }

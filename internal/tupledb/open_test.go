@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -64,7 +65,7 @@ func TestDirectoryIsFreeAfterCloseAndOnlyThen(t *testing.T) {
 	if again.Head() != token || again.Head().Revision != r {
 		t.Errorf("opened again at %v, want %v", again.Head(), token)
 	}
-	if has := must(t)(newestOf(t, again).Has(tuple(t, "doc:p1#viewer@user:ana"))); !has {
+	if has := must(t)(newestOf(t, again).Has(tuple(t, "doc:p1#viewer@user:ana").Key)); !has {
 		t.Error("the tuple is gone")
 	}
 	inOrder(t, again)
@@ -121,7 +122,14 @@ func foreignDirectories() map[string]foreign {
 			if err := errors.Join(err, s.db.Close()); err != nil {
 				t.Fatal(err)
 			}
-		}, "format version 2"},
+		}, fmt.Sprintf("format version %d", FormatVersion+1)},
+		"an older pemba's keys": {func(t *testing.T, disk *vfs.MemFS) {
+			s := opened(t, onMem(disk))
+			err := s.db.pebble.Set(appendMetaKey(nil, "format"), binary.AppendUvarint(nil, FormatVersion-1), pebble.Sync)
+			if err := errors.Join(err, s.db.Close()); err != nil {
+				t.Fatal(err)
+			}
+		}, fmt.Sprintf("format version %d", FormatVersion-1)},
 		"a newer Pebble's tables": {func(t *testing.T, disk *vfs.MemFS) {
 			closedDB(t, disk)
 			for _, file := range list(t, disk) {
@@ -282,7 +290,7 @@ func TestCorruptBlockIsAnErrorAndNeverAnAnswer(t *testing.T) {
 	for i := 0; i < len(all); i += 7 {
 		u := all[i]
 		asked++
-		if has, err := snap.Has(u); err != nil {
+		if has, err := snap.Has(u.Key); err != nil {
 			wantFault(t, "Has", err, fault.DataMustBeReadable)
 			failed++
 		} else if !has {
@@ -356,7 +364,7 @@ func TestOpeningWaitsForADiskThatIsFullForAWhile(t *testing.T) {
 	again := opened(t, onMem(cut.CrashClone(vfs.CrashCloneCfg{})))
 	snap := newestOf(t, again)
 	for _, u := range there {
-		if !must(t)(snap.Has(u)) {
+		if !must(t)(snap.Has(u.Key)) {
 			t.Errorf("%v is gone", u)
 		}
 	}

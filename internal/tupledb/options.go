@@ -25,7 +25,7 @@ type Config struct {
 	Dir string
 	// CacheBytes bounds Pebble's block cache; 0 means cacheBytesDefault.
 	CacheBytes int64
-	// Clock gives commit times; nil means time.Now.
+	// Clock gives commit times and evaluation times; nil means time.Now.
 	Clock func() time.Time
 	// Random gives incarnations; nil means crypto/rand.
 	Random io.Reader

@@ -1,6 +1,7 @@
 package tupledb
 
 import (
+	"bytes"
 	"encoding/binary"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -96,14 +97,16 @@ func (s *Store) recover() error {
 	if c.Schema != 0 && (h.schema == nil || h.schema.Revision != h.revision || h.schema.Number != c.Schema) {
 		return corrupt("the change of revision %d names schema version %d, which is not there", h.revision, c.Schema)
 	}
-	for _, part := range []struct {
-		tuples []rel.Tuple
-		state  byte
-	}{{c.Put, stateLive}, {c.Delete, stateTombstone}} {
-		for _, t := range part.tuples[:min(len(part.tuples), newestTuplesChecked)] {
-			if err := snap.mustHaveVersion(t, h.revision, part.state); err != nil {
+	for _, tuples := range [][]rel.Tuple{c.Put, c.Touch} {
+		for _, t := range tuples[:min(len(tuples), newestTuplesChecked)] {
+			if err := snap.mustHaveVersion(t, h.revision, appendValue(nil, t)); err != nil {
 				return err
 			}
+		}
+	}
+	for _, t := range c.Delete[:min(len(c.Delete), newestTuplesChecked)] {
+		if err := snap.mustHaveVersion(t, h.revision, []byte{stateTombstone}); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -171,20 +174,20 @@ func (r *reader) revisionHere() rel.Revision {
 	return revisionOf(key[splitKey(key):])
 }
 
-// mustHaveVersion sees that both indexes have one version of a tuple.
-func (s *Snapshot) mustHaveVersion(t rel.Tuple, at rel.Revision, state byte) error {
+// mustHaveVersion sees that both indexes have one version of a tuple, with this value.
+func (s *Snapshot) mustHaveVersion(t rel.Tuple, at rel.Revision, want []byte) error {
 	r := s.borrow()
 	defer s.giveBack(r)
 	for _, index := range []struct {
 		name   string
-		prefix func([]byte, storeNumber, rel.Tuple) []byte
+		prefix func([]byte, storeNumber, rel.Key) []byte
 	}{{"forward", appendForward}, {"reverse", appendReverse}} {
-		value, found := r.probe(index.prefix(r.seek[:0], s.store.number, t))
+		value, found := r.probe(index.prefix(r.seek[:0], s.store.number, t.Key))
 		if r.err != nil {
 			return r.err
 		}
-		if !found || r.revisionHere() != at || len(value) == 0 || value[0] != state {
-			return corrupt("the change of revision %d names %v, which the %s index does not have there", at, t, index.name)
+		if !found || r.revisionHere() != at || !bytes.Equal(value, want) {
+			return corrupt("the change of revision %d names %v, which the %s index does not have so", at, t, index.name)
 		}
 	}
 	return nil

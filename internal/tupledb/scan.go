@@ -19,6 +19,9 @@ type reader struct {
 	// probe or a jump goes.
 	prefix, seek []byte
 
+	// here is what the tuple that the reader is at carries, until it moves.
+	here attributes[[]byte]
+
 	err error
 }
 
@@ -87,7 +90,7 @@ func (r *reader) probe(prefix []byte) (value []byte, found bool) {
 	return value, r.err == nil
 }
 
-// begin goes to the first live key that begins with r.prefix, at or after from
+// begin goes to the first key of a tuple that begins with r.prefix, at or after from
 // where from is not empty. It returns that key without its revision.
 func (r *reader) begin(from []byte) (key []byte, ok bool) {
 	if r.err != nil || !r.count() {
@@ -114,7 +117,7 @@ func (r *reader) next() (key []byte, ok bool) {
 	return r.settle(false)
 }
 
-// settle moves forward to a version that decides, is live, and has r.prefix.
+// settle moves forward to a version that decides, counts, and has r.prefix.
 // The first version at or before the snapshot's revision decides for its
 // prefix, and NextPrefix steps over the older ones. Paid says whether the key
 // that the iterator is at was counted with the seek that led there.
@@ -134,8 +137,11 @@ func (r *reader) settle(paid bool) (key []byte, ok bool) {
 			if r.fail(err) {
 				return nil, false
 			}
-			if isLive(value) {
+			if r.counts(value) {
 				return k[:n], true
+			}
+			if r.err != nil {
+				return nil, false
 			}
 			hops = 0
 			r.iter.NextPrefix()
@@ -156,7 +162,18 @@ func (r *reader) settle(paid bool) (key []byte, ok bool) {
 	return nil, false
 }
 
-func isLive(value []byte) bool { return len(value) > 0 && value[0] == stateLive }
+// counts reports whether the version that the iterator is at is a tuple that is
+// there at the snapshot's time, and keeps what it carries. A version that cannot
+// be read is an error, never a tuple.
+func (r *reader) counts(value []byte) bool {
+	live, carried, ok := parseValue(value)
+	if !ok {
+		r.err = corrupt("%v has a value that is not of the form that pemba writes", keyText(r.iter.Key()))
+		return false
+	}
+	r.here = carried
+	return live && !carried.expires.PassedAt(r.snap.now)
+}
 
 // count spends one read, and asks whoever bounds the snapshot whether to go on.
 func (r *reader) count() bool {

@@ -2,6 +2,7 @@ package tupledb
 
 import (
 	"iter"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2"
 
@@ -9,8 +10,10 @@ import (
 	"github.com/pemba-io/pemba/internal/rel"
 )
 
-// A Snapshot reads one store as it was after one published revision, for as
-// long as it is open. It answers the same whatever is written meanwhile.
+// A Snapshot reads one store as it was after one published revision, at one
+// evaluation time, for as long as it is open. It answers the same whatever is
+// written meanwhile and however late it is read: a tuple whose expiry is at or
+// before the evaluation time is not there, in any read.
 //
 // One goroutine uses it; any number of snapshots are read at once. The
 // sequences it returns may be left early, and other reads of the same snapshot
@@ -23,6 +26,7 @@ type Snapshot struct {
 	store    *Store
 	head     *head // what was published when it was opened
 	revision rel.Revision
+	now      time.Time
 
 	view   *pebble.Iterator // what every reader sees; the first one's
 	opened []*reader
@@ -46,29 +50,50 @@ func (s *Store) Snapshot(r rel.Revision) (*Snapshot, error) {
 		return nil, fault.Newf(fault.SnapshotMustNotBeOfTheFuture, "store %s is at revision %d, the snapshot at %d", s.name, h.revision, r).
 			Do("send a snapshot that this store has answered with")
 	}
-	return s.open(h, r)
+	return s.open(h, r, s.now(h))
 }
 
 // Newest reads at the newest published revision.
 func (s *Store) Newest() (*Snapshot, error) {
 	h := s.head.Load()
-	return s.open(h, h.revision)
+	return s.open(h, h.revision, s.now(h))
 }
 
-// At reads at a snapshot as a client holds it.
+// At reads at a snapshot as a client holds it. A snapshot fixes tuples, not
+// time: an old one does not revive what has expired since.
 func (s *Store) At(token rel.Snapshot) (*Snapshot, error) {
+	return s.AtTime(token, time.Time{})
+}
+
+// AtTime reads at a snapshot as a client holds it, evaluated at a time that an
+// earlier read of it had, as the pages of a list are. The zero time is now.
+func (s *Store) AtTime(token rel.Snapshot, now time.Time) (*Snapshot, error) {
 	if token.Incarnation != s.incarnation || token.Epoch != s.epoch {
 		return nil, fault.Newf(fault.SnapshotMustBeOfThisStore, "snapshot %s is not of store %s as it is now", token, s.name).
 			Do("it is another store's, or from before this store was restored or made anew; leave the snapshot out and go on with the one in the answer")
 	}
-	return s.Snapshot(token.Revision)
+	snap, err := s.Snapshot(token.Revision)
+	if err == nil && !now.IsZero() {
+		snap.now = inMicros(now.UnixMicro())
+	}
+	return snap, err
 }
 
-func (s *Store) open(h *head, r rel.Revision) (*Snapshot, error) {
+// now is the evaluation time of what is read of a head: the clock's, and never
+// behind the newest commit, so that a clock that steps back does not revive what
+// a commit has seen expired.
+func (s *Store) now(h *head) time.Time {
+	return inMicros(max(s.db.clock().UnixMicro(), h.micros))
+}
+
+// inMicros is a time in the steps that are stored.
+func inMicros(micros int64) time.Time { return time.UnixMicro(micros).UTC() }
+
+func (s *Store) open(h *head, r rel.Revision, now time.Time) (*Snapshot, error) {
 	if !s.db.use.enter() {
 		return nil, errShut()
 	}
-	return &Snapshot{store: s, head: h, revision: r}, nil
+	return &Snapshot{store: s, head: h, revision: r, now: now}, nil
 }
 
 // Close ends the snapshot. A second Close does nothing.
@@ -88,7 +113,10 @@ func (s *Snapshot) Close() {
 // Revision is the revision that the snapshot reads at.
 func (s *Snapshot) Revision() rel.Revision { return s.revision }
 
-// Token is the snapshot as a client holds it.
+// Time is the evaluation time: what has expired at it is not there.
+func (s *Snapshot) Time() time.Time { return s.now }
+
+// Token is the snapshot as a client holds it; its time is not in it.
 func (s *Snapshot) Token() rel.Snapshot { return s.store.token(s.revision) }
 
 // Reads is what the snapshot has cost so far: one for a seek, and one for a
@@ -103,13 +131,22 @@ func (s *Snapshot) Bound(every int, ask func(reads int) error) {
 	s.askAt = s.reads + s.askEvery
 }
 
-// Has reports whether a tuple is there. It is one read, and reads no data where
-// a filter can say no.
-func (s *Snapshot) Has(t rel.Tuple) (bool, error) {
+// Find is the tuple of a key, and whether it is there. It is one read, and reads
+// no data where a filter can say no.
+func (s *Snapshot) Find(k rel.Key) (t rel.Tuple, found bool, err error) {
 	r := s.borrow()
 	defer s.giveBack(r)
-	value, found := r.probe(appendForward(r.seek[:0], s.store.number, t))
-	return found && isLive(value), r.err
+	value, found := r.probe(appendForward(r.seek[:0], s.store.number, k))
+	if r.err != nil || !found || !r.counts(value) {
+		return rel.Tuple{}, false, r.err
+	}
+	return r.here.of(k), true, nil
+}
+
+// Has reports whether a tuple is there, at the cost of a Find.
+func (s *Snapshot) Has(k rel.Key) (bool, error) {
+	_, found, err := s.Find(k)
+	return found, err
 }
 
 // Object reads an object's tuples, at most limit of them, in key order: usersets
@@ -128,46 +165,46 @@ func (s *Snapshot) Object(o rel.Object, buf []rel.Tuple, limit int) (tuples []re
 		if !ok {
 			return tuples, false, r.malformed(key)
 		}
-		tuples = append(tuples, rel.Tuple{Object: o, Relation: relation, Subject: subject})
+		tuples = append(tuples, r.here.of(rel.Key{Object: o, Relation: relation, Subject: subject}))
 	}
 	return tuples, r.err == nil, r.err
 }
 
-// Usersets yields the usersets and wildcards that stand in a relation of an
-// object. It never reads the plain subjects beside them.
-func (s *Snapshot) Usersets(o rel.Object, relation rel.Name) iter.Seq2[rel.Subject, error] {
+// Usersets yields the tuples of a relation of an object whose subjects are
+// usersets and wildcards. It never reads the plain subjects beside them.
+func (s *Snapshot) Usersets(o rel.Object, relation rel.Name) iter.Seq2[rel.Tuple, error] {
 	return s.subjects(o, classSets, relation)
 }
 
-// Subjects yields the plain subjects that stand in a relation of an object.
-func (s *Snapshot) Subjects(o rel.Object, relation rel.Name) iter.Seq2[rel.Subject, error] {
+// Subjects yields the other tuples of a relation of an object.
+func (s *Snapshot) Subjects(o rel.Object, relation rel.Name) iter.Seq2[rel.Tuple, error] {
 	return s.subjects(o, classPlain, relation)
 }
 
-func (s *Snapshot) subjects(o rel.Object, c class, relation rel.Name) iter.Seq2[rel.Subject, error] {
-	return func(yield func(rel.Subject, error) bool) {
+func (s *Snapshot) subjects(o rel.Object, c class, relation rel.Name) iter.Seq2[rel.Tuple, error] {
+	return func(yield func(rel.Tuple, error) bool) {
 		r := s.borrow()
 		defer s.giveBack(r)
 		r.prefix = appendRelation(r.prefix[:0], s.store.number, o, c, relation)
 		for key, ok := r.begin(nil); ok; key, ok = r.next() {
 			subject, ok := parseSubject(string(key[len(r.prefix):]))
 			if !ok {
-				yield(rel.Subject{}, r.malformed(key))
+				yield(rel.Tuple{}, r.malformed(key))
 				return
 			}
-			if !yield(subject, nil) {
+			if !yield(r.here.of(rel.Key{Object: o, Relation: relation, Subject: subject}), nil) {
 				return
 			}
 		}
 		if r.err != nil {
-			yield(rel.Subject{}, r.err)
+			yield(rel.Tuple{}, r.err)
 		}
 	}
 }
 
-// Objects yields the objects of a type on which a subject stands in a relation.
-func (s *Snapshot) Objects(subject rel.Subject, typ rel.ObjectType, relation rel.Name) iter.Seq2[rel.Object, error] {
-	return func(yield func(rel.Object, error) bool) {
+// Objects yields the tuples of a subject in a relation of the objects of a type.
+func (s *Snapshot) Objects(subject rel.Subject, typ rel.ObjectType, relation rel.Name) iter.Seq2[rel.Tuple, error] {
+	return func(yield func(rel.Tuple, error) bool) {
 		r := s.borrow()
 		defer s.giveBack(r)
 		r.prefix = appendSubject(r.prefix[:0], s.store.number, subject)
@@ -176,15 +213,15 @@ func (s *Snapshot) Objects(subject rel.Subject, typ rel.ObjectType, relation rel
 		for key, ok := r.begin(nil); ok; key, ok = r.next() {
 			id, rest, ok := nextField(string(key[len(r.prefix):]))
 			if !ok || rest != "" || id == "" {
-				yield(rel.Object{}, r.malformed(key))
+				yield(rel.Tuple{}, r.malformed(key))
 				return
 			}
-			if !yield(rel.Trusted(typ, id), nil) {
+			if !yield(r.here.of(rel.Key{Object: rel.Trusted(typ, id), Relation: relation, Subject: subject}), nil) {
 				return
 			}
 		}
 		if r.err != nil {
-			yield(rel.Object{}, r.err)
+			yield(rel.Tuple{}, r.err)
 		}
 	}
 }

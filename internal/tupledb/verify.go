@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2"
 
@@ -14,7 +15,8 @@ import (
 type Report struct {
 	Store    rel.Store
 	Head     rel.Revision
-	Tuples   int // live at the head
+	Tuples   int // there at the head, when the verification began
+	Expired  int // stored as if they were there, but expired by then
 	Versions int // of tuples, tombstones included
 	Schemas  int // versions
 
@@ -39,19 +41,23 @@ func (r *Report) problem(format string, args ...any) {
 // accounts of the same history: the forward index, the reverse index and the
 // change log.
 //
-// Every change in the log must have its version in each index, and each index
-// must have as many versions as the log has changes; so the three say the same,
-// at the head and at every revision before, and no set of tuples has to fit in
-// memory. Beside that, revisions are dense, times increase, and the versions of
-// one tuple are live and tombstone in turn, the oldest one live.
+// Every change in the log must have its version in each index, with the same
+// attributes, and each index must have as many versions as the log has changes;
+// so the three say the same, at the head and at every revision before, and no set
+// of tuples has to fit in memory. Beside that, revisions are dense, times
+// increase, and each change is one: what was put was not there, what was touched
+// was there with other attributes, what was deleted was there as the log has it.
+// Whether an expired tuple was there is decided by the change's own time.
 type verification struct {
-	ctx    context.Context
-	store  *Store
-	head   *head
-	report *Report
-	probe  *pebble.Iterator
-	key    []byte
-	reads  int
+	ctx        context.Context
+	store      *Store
+	head       *head
+	now        time.Time
+	logged     rel.Revision // the last in the log as the indexes are read: later than head where writers go on
+	report     *Report
+	probe      *pebble.Iterator
+	key, value []byte
+	reads      int
 }
 
 // Verify walks the whole store at its head while it stays in use. The error is
@@ -62,7 +68,7 @@ func (s *Store) Verify(ctx context.Context) (*Report, error) {
 	}
 	defer s.db.use.leave()
 	h := s.head.Load()
-	v := &verification{ctx: ctx, store: s, head: h, report: &Report{Store: s.name, Head: h.revision}}
+	v := &verification{ctx: ctx, store: s, head: h, now: s.now(h), report: &Report{Store: s.name, Head: h.revision}}
 	var err error
 	if v.probe, err = s.db.pebble.NewIter(&s.db.readOptions); err != nil {
 		return nil, unreadable(err)
@@ -84,10 +90,10 @@ func (s *Store) Verify(ctx context.Context) (*Report, error) {
 	if forward.versions != changes || reverse.versions != changes {
 		v.report.problem("the log has %d changes of tuples, the forward index %d versions, the reverse index %d", changes, forward.versions, reverse.versions)
 	}
-	if forward.live != reverse.live {
-		v.report.problem("the forward index has %d live tuples, the reverse index %d", forward.live, reverse.live)
+	if forward.there != reverse.there {
+		v.report.problem("the forward index has %d tuples that are there, the reverse index %d", forward.there, reverse.there)
 	}
-	v.report.Tuples, v.report.Versions = forward.live, forward.versions
+	v.report.Tuples, v.report.Expired, v.report.Versions = forward.there, forward.expired, forward.versions
 	return v.report, nil
 }
 
@@ -132,11 +138,13 @@ func (v *verification) changeLog() (changes int, err error) {
 	schemas := uint64(0)
 	err = v.scan(kindChange, func(it *pebble.Iterator) error {
 		r, ok := revisionOfChangeKey(it.Key())
-		if ok && r > v.head.revision {
+		if ok && r > v.head.revision && r == v.logged+1 {
+			v.logged = r
 			return nil // written since the verification began
 		}
 		c, err := readChange(it, expected)
 		expected = max(expected, r) + 1
+		v.logged = max(v.logged, r)
 		if err != nil {
 			v.report.problem("%v", err)
 			return nil
@@ -150,22 +158,16 @@ func (v *verification) changeLog() (changes int, err error) {
 			if schemas++; c.Schema != schemas {
 				v.report.problem("revision %d brings schema version %d where %d belongs", r, c.Schema, schemas)
 			}
-			if err := v.mustHave(appendSchemaPrefix(v.key[:0], v.store.number), r, nil, "schema version"); err != nil {
+			found, err := v.mustHave(appendSchemaPrefix(v.key[:0], v.store.number), r, nil, "schema version")
+			if err != nil {
 				return err
 			}
-		}
-		changes += len(c.Put) + len(c.Delete)
-		for _, t := range c.Put {
-			if err := v.mustHaveBoth(t, r, stateLive); err != nil {
-				return err
+			if found {
+				v.schemaNumber(r, c.Schema)
 			}
 		}
-		for _, t := range c.Delete {
-			if err := v.mustHaveBoth(t, r, stateTombstone); err != nil {
-				return err
-			}
-		}
-		return nil
+		changes += len(c.Put) + len(c.Touch) + len(c.Delete)
+		return v.tuples(&c)
 	})
 	if err != nil {
 		return 0, err
@@ -181,10 +183,29 @@ func (v *verification) changeLog() (changes int, err error) {
 	return changes, err
 }
 
+// schemaNumber compares the number of the schema version that the probe is at with
+// the log's.
+func (v *verification) schemaNumber(r rel.Revision, number uint64) {
+	stored, err := decodeSchema(v.probe.Value(), r)
+	if err == nil && stored.Number != number {
+		v.report.problem("the log names schema version %d at revision %d, and schema version %d is stored", number, r, stored.Number)
+	}
+}
+
+// isLater reports whether a version is of a revision after the head: one that was
+// written since the verification began is in the log that is read with it. What
+// is not would come alive when the head gets there.
+func (v *verification) isLater(key []byte, r rel.Revision) bool {
+	if r > v.logged {
+		v.report.problem("%v is of revision %d, which the log does not have", keyText(key), r)
+	}
+	return r > v.head.revision
+}
+
 func (v *verification) schemas() (stored int, err error) {
 	err = v.scan(kindSchema, func(it *pebble.Iterator) error {
 		r := revisionOf(it.Key()[splitKey(it.Key()):])
-		if r > v.head.revision {
+		if v.isLater(it.Key(), r) {
 			return nil
 		}
 		stored++
@@ -196,22 +217,80 @@ func (v *verification) schemas() (stored int, err error) {
 	return stored, err
 }
 
-func (v *verification) mustHaveBoth(t rel.Tuple, r rel.Revision, state byte) error {
-	if err := v.mustHave(appendForward(v.key[:0], v.store.number, t), r, []byte{state}, "forward index"); err != nil {
+// tuples checks what a change says of tuples against the indexes.
+func (v *verification) tuples(c *Change) error {
+	for _, t := range c.Put {
+		v.value = appendValue(v.value[:0], t)
+		if err := v.changed(t, c, v.value, func(_ rel.Tuple, there bool) bool { return !there }); err != nil {
+			return err
+		}
+	}
+	for _, t := range c.Touch {
+		v.value = appendValue(v.value[:0], t)
+		if err := v.changed(t, c, v.value, func(was rel.Tuple, there bool) bool { return there && was != t }); err != nil {
+			return err
+		}
+	}
+	for _, t := range c.Delete {
+		if err := v.changed(t, c, []byte{stateTombstone}, func(was rel.Tuple, there bool) bool { return there && was == t }); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// changed checks one change of a tuple: both indexes have its version with this
+// value, and it was net over what was there before.
+func (v *verification) changed(t rel.Tuple, c *Change, value []byte, net func(was rel.Tuple, there bool) bool) error {
+	if !isReadable(t.Caveat) {
+		v.report.problem("the change of revision %d has a caveat of %v that is not of the form that pemba writes", c.Revision, t.Key)
+	}
+	if _, err := v.mustHave(appendReverse(v.key[:0], v.store.number, t.Key), c.Revision, value, "reverse index"); err != nil {
 		return err
 	}
-	return v.mustHave(appendReverse(v.key[:0], v.store.number, t), r, []byte{state}, "reverse index")
+	found, err := v.mustHave(appendForward(v.key[:0], v.store.number, t.Key), c.Revision, value, "forward index")
+	if err != nil || !found {
+		return err
+	}
+	was, there := rel.Tuple{}, false
+	if v.probe.Next() { // to the version before, and not beyond this tuple
+		live, carried, ok := parseValue(v.probe.Value())
+		if !ok {
+			return nil // the index's own check says so
+		}
+		was, there = carried.of(t.Key), live && !carried.expires.PassedAt(c.Time)
+	}
+	if err := v.probe.Error(); err != nil {
+		return unreadable(err)
+	}
+	if !net(was, there) {
+		v.report.problem("%v does not change what was there before as the log says", keyText(v.key))
+	}
+	return nil
+}
+
+// isReadable reports whether a caveat is one that rel would make.
+func isReadable(c rel.Caveat) bool {
+	if c.IsZero() {
+		return true
+	}
+	_, err := rel.ParseCaveatName(string(c.Name))
+	if err != nil || c.Context.IsEmpty() {
+		return err == nil
+	}
+	context, err := rel.ParseContext(c.Context.String())
+	return err == nil && context == c.Context
 }
 
 // mustHave looks for one version; a nil value is not compared.
-func (v *verification) mustHave(prefix []byte, r rel.Revision, value []byte, where string) error {
+func (v *verification) mustHave(prefix []byte, r rel.Revision, value []byte, where string) (found bool, err error) {
 	v.key = appendSuffix(prefix, r)
 	if err := v.tick(); err != nil {
-		return err
+		return false, err
 	}
-	found := v.probe.SeekPrefixGE(v.key) && bytes.Equal(v.probe.Key(), v.key)
+	found = v.probe.SeekPrefixGE(v.key) && bytes.Equal(v.probe.Key(), v.key)
 	if err := v.probe.Error(); err != nil {
-		return unreadable(err)
+		return false, unreadable(err)
 	}
 	switch {
 	case !found:
@@ -219,11 +298,11 @@ func (v *verification) mustHave(prefix []byte, r rel.Revision, value []byte, whe
 	case value != nil && !bytes.Equal(v.probe.Value(), value):
 		v.report.problem("the change of revision %d and the %s disagree on %v", r, where, keyText(v.key))
 	}
-	return nil
+	return found, nil
 }
 
 // An indexCount is what an index holds at the head.
-type indexCount struct{ live, versions int }
+type indexCount struct{ there, expired, versions int }
 
 // index checks one index by itself and counts it.
 func (v *verification) index(k kind) (count indexCount, err error) {
@@ -231,28 +310,29 @@ func (v *verification) index(k kind) (count indexCount, err error) {
 	if k == kindReverse {
 		parse = parseReverse
 	}
-	var prefix []byte // of the version before, which is the newer one
-	var newer byte
+	var prefix []byte    // of the version before, which is the newer one
+	var newer bool       // whether that one is live
 	endTuple := func() { // the version before was the oldest of its tuple
-		if prefix != nil && newer != stateLive {
+		if prefix != nil && !newer {
 			v.report.problem("%v begins with a tombstone", keyText(prefix))
 		}
 	}
 	err = v.scan(k, func(it *pebble.Iterator) error {
 		key := it.Key()
 		n := splitKey(key)
-		r, state := revisionOf(key[n:]), it.Value()
-		if r > v.head.revision {
+		r := revisionOf(key[n:])
+		if v.isLater(key, r) {
 			return nil
 		}
 		count.versions++
-		if r == 0 || len(state) != 1 || state[0] > stateLive {
-			v.report.problem("%v has no readable state", keyText(key))
+		live, carried, ok := parseValue(it.Value())
+		if r == 0 || !ok {
+			v.report.problem("%v has no readable value", keyText(key))
 			return nil
 		}
 		if bytes.Equal(prefix, key[:n]) {
-			if newer == state[0] {
-				v.report.problem("%v does not change what was there before", keyText(key))
+			if !newer && !live {
+				v.report.problem("%v is a tombstone under another", keyText(key))
 			}
 		} else {
 			endTuple()
@@ -260,11 +340,14 @@ func (v *verification) index(k kind) (count indexCount, err error) {
 			if _, ok := parse(string(key[fieldsAt:n])); !ok {
 				v.report.problem("%v is not of the form that pemba writes", keyText(key))
 			}
-			if state[0] == stateLive {
-				count.live++
+			switch {
+			case live && carried.expires.PassedAt(v.now):
+				count.expired++
+			case live:
+				count.there++
 			}
 		}
-		newer = state[0]
+		newer = live
 		return nil
 	})
 	endTuple()

@@ -2,6 +2,7 @@ package tupledb
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -15,13 +16,15 @@ import (
 
 // A patient is a small store, to be damaged behind its back:
 //
-//	1  puts ana and the team, and brings schema 1
-//	2  deletes ana, puts bob
-//	3  puts ana again
+//	1  puts ana, the team and fay with caveats, and a guest, and brings schema 1
+//	2  deletes ana and fay, puts bob
+//	3  puts ana again, touches the guest, who is gus from then on
 type patient struct {
 	t              *testing.T
 	store          *Store
 	ana, bob, team rel.Tuple
+	fay            rel.Tuple
+	guest, gus     rel.Tuple // one key
 }
 
 func newPatient(t *testing.T, disk vfs.FS) *patient {
@@ -29,13 +32,20 @@ func newPatient(t *testing.T, disk vfs.FS) *patient {
 		t: t, store: opened(t, onMem(disk)),
 		ana:  tuple(t, "doc:p1#viewer@user:ana"),
 		bob:  tuple(t, "doc:p1#viewer@user:bob"),
-		team: tuple(t, "doc:p1#viewer@team:core#member"),
+		team: tuple(t, `doc:p1#viewer@team:core#member[c:{"n":1}]`),
+		fay:  tuple(t, "doc:p1#viewer@user:fay[c]"),
+
+		guest: tuple(t, "doc:p1#viewer@user:guest"),
+		gus:   tuple(t, "doc:p1#viewer@user:guest[c]"),
 	}
-	write(t, p.store, Commit{Put: []rel.Tuple{p.ana, p.team}, Schema: &SchemaVersion{Number: 1, Text: "definition doc {}"}, Cause: CauseSchema})
-	write(t, p.store, Commit{Put: []rel.Tuple{p.bob}, Delete: []rel.Tuple{p.ana}})
-	write(t, p.store, Commit{Put: []rel.Tuple{p.ana}})
+	write(t, p.store, Commit{Put: []rel.Tuple{p.ana, p.team, p.fay, p.guest}, Schema: &SchemaVersion{Number: 1, Text: "definition doc {}"}, Cause: CauseSchema})
+	write(t, p.store, Commit{Put: []rel.Tuple{p.bob}, Delete: []rel.Tuple{p.ana, p.fay}})
+	write(t, p.store, Commit{Put: []rel.Tuple{p.ana}, Touch: []rel.Tuple{p.gus}})
 	return p
 }
+
+// second is a time that the second revision may have.
+func (p *patient) second() time.Time { return p.store.HeadTime().Add(-time.Microsecond) }
 
 func (p *patient) set(key, value []byte) {
 	if err := p.store.db.pebble.Set(key, value, pebble.Sync); err != nil {
@@ -50,11 +60,11 @@ func (p *patient) remove(key []byte) {
 }
 
 func (p *patient) forward(t rel.Tuple, r rel.Revision) []byte {
-	return appendSuffix(appendForward(nil, p.store.number, t), r)
+	return appendSuffix(appendForward(nil, p.store.number, t.Key), r)
 }
 
 func (p *patient) reverse(t rel.Tuple, r rel.Revision) []byte {
-	return appendSuffix(appendReverse(nil, p.store.number, t), r)
+	return appendSuffix(appendReverse(nil, p.store.number, t.Key), r)
 }
 
 func (p *patient) change(r rel.Revision) []byte { return appendChangeKey(nil, p.store.number, r) }
@@ -84,7 +94,39 @@ func TestDamageIsFound(t *testing.T) {
 		{"a reverse version came from nowhere", func(p *patient) { p.set(p.reverse(tuple(p.t, "doc:p9#viewer@user:ana"), 3), live) }, "changes of tuples", true},
 		{"a state is turned round", func(p *patient) { p.set(p.forward(p.bob, 2), tombstone) }, "disagree", true},
 		{"the newest state is turned round", func(p *patient) { p.set(p.reverse(p.ana, 3), tombstone) }, "disagree", false},
-		{"a state is unreadable", func(p *patient) { p.set(p.reverse(p.bob, 2), []byte{7}) }, "no readable state", true},
+		{"a state is unreadable", func(p *patient) { p.set(p.reverse(p.bob, 2), []byte{7}) }, "no readable value", true},
+		{"a forward version lost its attributes", func(p *patient) { p.set(p.forward(p.team, 1), live) }, "disagree", true},
+		{"a reverse version has others", func(p *patient) {
+			p.set(p.reverse(p.team, 1), appendValue(nil, tuple(p.t, "a:1#r@u:1[other]")))
+		}, "disagree", true},
+		{"the newest forward version has attributes", func(p *patient) {
+			p.set(p.forward(p.ana, 3), appendValue(nil, tuple(p.t, "a:1#r@u:1[other]")))
+		}, "disagree", false},
+		{"the newest touch lost its attributes", func(p *patient) { p.set(p.reverse(p.gus, 3), live) }, "disagree", false},
+		{"the newest value is cut off", func(p *patient) { p.set(p.reverse(p.gus, 3), []byte{stateLive, flagCaveat}) }, "no readable value", false},
+		{"all three have a context that is none", func(p *patient) {
+			odd := p.team
+			odd.Caveat.Context = rel.TrustedContext(`{"n":`)
+			p.set(p.forward(p.team, 1), appendValue(nil, odd))
+			p.set(p.reverse(p.team, 1), appendValue(nil, odd))
+			p.relog(1, p.store.HeadTime().Add(-time.Hour), Commit{
+				Put: []rel.Tuple{p.ana, odd, p.fay, p.guest}, Schema: &SchemaVersion{Number: 1}, Cause: CauseSchema,
+			})
+		}, "has a caveat of doc:p1#viewer@team:core#member", true},
+		{"the log calls a put a touch", func(p *patient) {
+			p.relog(2, p.second(), Commit{Touch: []rel.Tuple{p.bob}, Delete: []rel.Tuple{p.ana, p.fay}})
+		}, "does not change", true},
+		{"the log calls a touch a put", func(p *patient) {
+			p.relog(3, p.store.HeadTime(), Commit{Put: []rel.Tuple{p.ana, p.gus}})
+		}, "does not change", true},
+		{"the log deletes a tuple with attributes that it did not have", func(p *patient) {
+			p.relog(2, p.second(), Commit{Put: []rel.Tuple{p.bob}, Delete: []rel.Tuple{p.ana, tuple(p.t, p.fay.Key.String())}})
+		}, "does not change", true},
+		{"a touch changed nothing", func(p *patient) {
+			p.set(p.forward(p.gus, 3), appendValue(nil, p.guest))
+			p.set(p.reverse(p.gus, 3), appendValue(nil, p.guest))
+			p.relog(3, p.store.HeadTime(), Commit{Put: []rel.Tuple{p.ana}, Touch: []rel.Tuple{p.guest}})
+		}, "does not change", true},
 		{"a history begins with a tombstone", func(p *patient) {
 			gone := tuple(p.t, "doc:p1#viewer@user:cyd")
 			p.set(p.forward(gone, 1), tombstone)
@@ -98,19 +140,29 @@ func TestDamageIsFound(t *testing.T) {
 		{"a change is unreadable", func(p *patient) { p.set(p.change(1), []byte("noise")) }, "not of the form", true},
 		{"the newest change is unreadable", func(p *patient) { p.set(p.change(3), nil) }, "not of the form", false},
 		{"the log names another tuple", func(p *patient) {
-			p.relog(2, p.store.HeadTime().Add(-time.Microsecond), Commit{Put: []rel.Tuple{tuple(p.t, "doc:p1#viewer@user:cyd")}, Delete: []rel.Tuple{p.ana}})
+			p.relog(2, p.second(), Commit{Put: []rel.Tuple{tuple(p.t, "doc:p1#viewer@user:cyd")}, Delete: []rel.Tuple{p.ana, p.fay}})
 		}, "no forward index", true},
 		{"the log forgets a tuple", func(p *patient) {
-			p.relog(2, p.store.HeadTime().Add(-time.Microsecond), Commit{Put: []rel.Tuple{p.bob}})
+			p.relog(2, p.second(), Commit{Put: []rel.Tuple{p.bob}})
 		}, "changes of tuples", true},
 		{"time stands still", func(p *patient) {
-			p.relog(3, p.store.HeadTime().Add(-time.Hour), Commit{Put: []rel.Tuple{p.ana}})
+			p.relog(3, p.store.HeadTime().Add(-time.Hour), Commit{Put: []rel.Tuple{p.ana}, Touch: []rel.Tuple{p.gus}})
 		}, "not after the one before it", false},
 		{"a schema is gone", func(p *patient) { p.remove(appendSuffix(appendSchemaPrefix(nil, p.store.number), 1)) }, "no schema version", true},
 		{"a schema is unreadable", func(p *patient) { p.set(appendSuffix(appendSchemaPrefix(nil, p.store.number), 1), nil) }, "schema of revision 1", false},
 		{"a schema came from nowhere", func(p *patient) {
 			p.set(appendSuffix(appendSchemaPrefix(nil, p.store.number), 2), encodeSchema(SchemaVersion{Number: 2}))
 		}, "schema versions", true},
+		{"a schema has another number", func(p *patient) {
+			p.set(appendSuffix(appendSchemaPrefix(nil, p.store.number), 1), encodeSchema(SchemaVersion{Number: 7, Text: "definition doc {}"}))
+		}, "schema version 7", true},
+		{"a version waits for a revision to come", func(p *patient) {
+			p.set(p.forward(tuple(p.t, "doc:p1#viewer@user:eve"), 4), live)
+			p.set(p.reverse(tuple(p.t, "doc:p1#viewer@user:eve"), 4), live)
+		}, "which the log does not have", true},
+		{"a schema waits for a revision to come", func(p *patient) {
+			p.set(appendSuffix(appendSchemaPrefix(nil, p.store.number), 4), encodeSchema(SchemaVersion{Number: 2}))
+		}, "which the log does not have", true},
 		{"the store's record is gone", func(p *patient) { p.remove(appendMetaKey(nil, "store", "default")) }, "", false},
 		{"the store's record is unreadable", func(p *patient) { p.set(appendMetaKey(nil, "store", "default"), []byte("x")) }, "", false},
 	} {
@@ -145,12 +197,58 @@ func TestDamageIsFound(t *testing.T) {
 	}
 }
 
+// One put may follow another without a delete between them when the earlier one
+// had expired at the later one's time, and in no other case; and a touch or a
+// delete changes what had not expired. The border is the expiry itself.
+func TestExpiryDecidesWhatALogMaySay(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		second func(u, later rel.Tuple) Commit
+		after  bool // whether it may come when the tuple has expired
+	}{
+		{"a put", func(u, later rel.Tuple) Commit { return Commit{Put: []rel.Tuple{later}} }, true},
+		{"a put of the same", func(u, later rel.Tuple) Commit { return Commit{Put: []rel.Tuple{u}} }, true},
+		{"a touch", func(u, later rel.Tuple) Commit { return Commit{Touch: []rel.Tuple{later}} }, false},
+		{"a delete", func(u, later rel.Tuple) Commit { return Commit{Delete: []rel.Tuple{u}} }, false},
+	} {
+		for _, expired := range []bool{false, true} {
+			s, clock := onClock(t)
+			expiry := clock.Now().Add(time.Second)
+			u := until(t, "doc:p1#viewer@user:ana", expiry)
+			later := until(t, "doc:p1#viewer@user:ana[c]", expiry.Add(time.Hour))
+			write(t, s, Commit{Put: []rel.Tuple{u}})
+			// Written at the one side of the border, and logged at the other where
+			// that is what must not be: writing it there would be a bug.
+			clock.step(time.Second)
+			commit := c.second(u, later)
+			if !c.after {
+				clock.step(-time.Microsecond)
+			}
+			write(t, s, commit)
+			at := expiry
+			if !expired {
+				at = expiry.Add(-time.Microsecond)
+			}
+			p := &patient{t: t, store: s}
+			p.relog(2, at, commit)
+			report, err := s.Verify(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			problems := strings.Join(report.Problems, "\n")
+			if report.InOrder() != (expired == c.after) || !report.InOrder() && !strings.Contains(problems, "does not change") {
+				t.Errorf("%s, the tuple before it expired: %t; found\n%s", c.name, expired, problems)
+			}
+		}
+	}
+}
+
 func TestReportListsSomeProblemsAndCountsTheRest(t *testing.T) {
 	s := opened(t, Config{})
 	all := everyTuple()[:problemsMax+7]
 	write(t, s, Commit{Put: all})
 	for _, u := range all {
-		if err := s.db.pebble.Delete(appendSuffix(appendReverse(nil, s.number, u), 1), pebble.NoSync); err != nil {
+		if err := s.db.pebble.Delete(appendSuffix(appendReverse(nil, s.number, u.Key), 1), pebble.NoSync); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -197,20 +295,21 @@ func TestChangesEndAtDamage(t *testing.T) {
 func FuzzDecodeChange(f *testing.F) {
 	c := Commit{
 		Put:      []rel.Tuple{tuple(f, "doc:p1#viewer@user:ana"), tuple(f, "a/b:x#r@team:core#member")},
-		Delete:   []rel.Tuple{tuple(f, "doc:p1#viewer@user:*")},
+		Touch:    []rel.Tuple{tuple(f, `a/b:x#r@user:bob[c:{"n":1}][expiration:2027-01-01T00:00:00Z]`)},
+		Delete:   []rel.Tuple{tuple(f, "doc:p1#viewer@user:*[c]")},
 		Schema:   &SchemaVersion{Number: 300},
 		Metadata: []byte("why\x00"),
 		Cause:    CauseSchema,
 	}
 	f.Add(appendChange(nil, &c, time.Date(2026, 1, 2, 3, 4, 5, 6000, time.UTC).UnixMicro()))
 	f.Add(appendChange(nil, &Commit{}, -5))
-	f.Add([]byte{changeForm, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0x0f, 0})
+	f.Add([]byte{changeForm, 0, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0x0f, 0})
 	f.Fuzz(func(t *testing.T, b []byte) {
 		got, ok := decodeChange(b)
 		if !ok {
 			return
 		}
-		again := Commit{Put: got.Put, Delete: got.Delete, Metadata: got.Metadata, Cause: got.Cause}
+		again := Commit{Put: got.Put, Touch: got.Touch, Delete: got.Delete, Metadata: got.Metadata, Cause: got.Cause}
 		if got.Schema != 0 {
 			again.Schema = &SchemaVersion{Number: got.Schema}
 		}
@@ -222,20 +321,8 @@ func FuzzDecodeChange(f *testing.F) {
 }
 
 func sameChange(a, b Change) bool {
-	if len(a.Put) != len(b.Put) || len(a.Delete) != len(b.Delete) {
-		return false
-	}
-	for i := range a.Put {
-		if a.Put[i] != b.Put[i] {
-			return false
-		}
-	}
-	for i := range a.Delete {
-		if a.Delete[i] != b.Delete[i] {
-			return false
-		}
-	}
-	return a.Time.Equal(b.Time) && a.Cause == b.Cause && a.Schema == b.Schema && string(a.Metadata) == string(b.Metadata)
+	return slices.Equal(a.Put, b.Put) && slices.Equal(a.Touch, b.Touch) && slices.Equal(a.Delete, b.Delete) &&
+		a.Time.Equal(b.Time) && a.Cause == b.Cause && a.Schema == b.Schema && string(a.Metadata) == string(b.Metadata)
 }
 
 // The stored form of a change, byte for byte: a change here is a change of the
@@ -243,14 +330,17 @@ func sameChange(a, b Change) bool {
 func TestChangesAreStoredAsWritten(t *testing.T) {
 	c := Commit{
 		Put:      []rel.Tuple{tuple(t, "doc:p1#viewer@user:ana")},
-		Delete:   []rel.Tuple{tuple(t, "doc:p1#viewer@team:core#member")},
+		Touch:    []rel.Tuple{tuple(t, "doc:p1#viewer@user:bob[expiration:1970-01-01T00:00:00.0003Z]")},
+		Delete:   []rel.Tuple{tuple(t, `doc:p1#viewer@team:core#member[c:{"n":1}]`)},
 		Schema:   &SchemaVersion{Number: 2},
 		Metadata: []byte("why"),
 		Cause:    CauseSchema,
 	}
 	got := appendChange(nil, &c, 1_000_000)
-	want := "\x01\x01\x80\x89\x7a\x02\x03why\x01\x01" +
-		"doc\x00p1\x00viewer\x00user\x00ana\x00\x00" + "doc\x00p1\x00viewer\x00team\x00core\x00member\x00"
+	want := "\x02\x01\x80\x89\x7a\x02\x03why\x01\x01\x01" +
+		"doc\x00p1\x00viewer\x00user\x00ana\x00\x00" + "\x00" +
+		"doc\x00p1\x00viewer\x00user\x00bob\x00\x00" + "\x01\xac\x02" +
+		"doc\x00p1\x00viewer\x00team\x00core\x00member\x00" + "\x06\x01c\x07{\"n\":1}"
 	if string(got) != want {
 		t.Errorf("\n got %q\nwant %q", got, want)
 	}

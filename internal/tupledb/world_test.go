@@ -22,33 +22,37 @@ import (
 )
 
 // A history is the dumb twin of a Store: the whole set of tuples, once per
-// revision.
+// revision, the expired ones among them.
 type history struct {
-	states  []map[rel.Tuple]bool // by revision; states[0] is empty
-	commits []Commit             // by revision; commits[0] is none
-	schemas []*SchemaVersion     // in force, by revision
+	states  []map[rel.Key]rel.Tuple // by revision; states[0] is empty
+	commits []Commit                // by revision; commits[0] is none
+	times   []time.Time             // of the commits; times[0] is 1970
+	schemas []*SchemaVersion        // in force, by revision
 }
 
 func newHistory() *history {
 	return &history{
-		states:  []map[rel.Tuple]bool{{}},
+		states:  []map[rel.Key]rel.Tuple{{}},
 		commits: []Commit{{}},
+		times:   []time.Time{time.UnixMicro(0).UTC()},
 		schemas: []*SchemaVersion{nil},
 	}
 }
 
 func (h *history) head() rel.Revision { return rel.Revision(len(h.states) - 1) }
 
-func (h *history) newest() map[rel.Tuple]bool { return h.states[h.head()] }
+func (h *history) newest() map[rel.Key]rel.Tuple { return h.states[h.head()] }
 
 // add makes the next revision.
-func (h *history) add(c Commit) {
+func (h *history) add(at time.Time, c Commit) {
 	next := maps.Clone(h.newest())
-	for _, t := range c.Put {
-		next[t] = true
+	for _, tuples := range [][]rel.Tuple{c.Put, c.Touch} {
+		for _, t := range tuples {
+			next[t.Key] = t
+		}
 	}
 	for _, t := range c.Delete {
-		delete(next, t)
+		delete(next, t.Key)
 	}
 	schema := h.schemas[h.head()]
 	if c.Schema != nil {
@@ -56,18 +60,20 @@ func (h *history) add(c Commit) {
 	}
 	h.states = append(h.states, next)
 	h.commits = append(h.commits, c)
+	h.times = append(h.times, at)
 	h.schemas = append(h.schemas, schema)
 }
 
 // cutTo forgets the revisions after r, as a power cut does.
 func (h *history) cutTo(r rel.Revision) {
-	h.states, h.commits, h.schemas = h.states[:r+1], h.commits[:r+1], h.schemas[:r+1]
+	h.states, h.commits, h.times, h.schemas = h.states[:r+1], h.commits[:r+1], h.times[:r+1], h.schemas[:r+1]
 }
 
-func (h *history) where(r rel.Revision, want func(rel.Tuple) bool) []rel.Tuple {
+// where are the tuples of a revision that have not expired at a time.
+func (h *history) where(r rel.Revision, at time.Time, want func(rel.Tuple) bool) []rel.Tuple {
 	var found []rel.Tuple
-	for t := range h.states[r] {
-		if want(t) {
+	for _, t := range h.states[r] {
+		if (t.Expires == 0 || at.Before(t.Expires.Time())) && want(t) {
 			found = append(found, t)
 		}
 	}
@@ -106,28 +112,60 @@ func everyTuple() []rel.Tuple {
 	for _, o := range objects {
 		for _, relation := range vocabulary.relations {
 			for _, s := range subjects {
-				all = append(all, rel.Tuple{Object: o, Relation: relation, Subject: s})
+				all = append(all, rel.Tuple{Key: rel.Key{Object: o, Relation: relation, Subject: s}})
 			}
 		}
 	}
 	return all
 }
 
-// randomCommit decides a net change of up to n tuples. It draws from few tuples,
-// so that they come and go.
-func randomCommit(rng *rand.Rand, all []rel.Tuple, state map[rel.Tuple]bool, n int) Commit {
+// randomAttributes gives a tuple some: half of the tuples have none, and what
+// expires does so within the next commits, or has expired already.
+func randomAttributes(rng *rand.Rand, k rel.Key, now time.Time) rel.Tuple {
+	t := rel.Tuple{Key: k}
+	if rng.IntN(2) == 0 {
+		return t
+	}
+	if rng.IntN(2) == 0 {
+		t.Caveat.Name = []rel.CaveatName{"c", "a/caveat"}[rng.IntN(2)]
+		if rng.IntN(2) == 0 {
+			t.Caveat.Context = rel.TrustedContext([]string{`{"n":1}`, `{"n":2}`, `{"s":"é\u0000"}`}[rng.IntN(3)])
+		}
+	}
+	if rng.IntN(2) == 0 {
+		t.Expires = rel.Expiry(now.UnixMicro() + int64(rng.IntN(3*clockStepMax)) - 2)
+	}
+	return t
+}
+
+// clockStepMax is how many microseconds the tests' clocks move from one commit to
+// the next at most, so that reads and commits fall on expiries and beside them.
+const clockStepMax = 8
+
+// randomCommit decides a net change of up to n tuples at a time. It draws from few
+// tuples, so that they come and go.
+func (h *history) randomCommit(rng *rand.Rand, all []rel.Tuple, now time.Time, n int) Commit {
 	var c Commit
-	named := map[rel.Tuple]bool{}
+	there := map[rel.Key]rel.Tuple{}
+	for _, t := range h.where(h.head(), now, func(rel.Tuple) bool { return true }) {
+		there[t.Key] = t
+	}
+	named := map[rel.Key]bool{}
 	for range rng.IntN(n + 1) {
-		t := all[rng.IntN(len(all))]
-		if named[t] {
+		k := all[rng.IntN(len(all))].Key
+		if named[k] {
 			continue
 		}
-		named[t] = true
-		if state[t] {
-			c.Delete = append(c.Delete, t)
-		} else {
+		named[k] = true
+		was, found := there[k]
+		t := randomAttributes(rng, k, now)
+		switch {
+		case !found:
 			c.Put = append(c.Put, t)
+		case rng.IntN(2) == 0 && t != was:
+			c.Touch = append(c.Touch, t)
+		default:
+			c.Delete = append(c.Delete, was)
 		}
 	}
 	if rng.IntN(4) == 0 {
@@ -155,11 +193,19 @@ func few(rng *rand.Rand, n int) []rel.Tuple {
 // agrees compares everything that can be asked of a snapshot with the history.
 func (h *history) agrees(t rapid.TB, snap *Snapshot, all []rel.Tuple) {
 	t.Helper()
-	r := snap.Revision()
-	state := h.states[r]
+	r, now := snap.Revision(), snap.Time()
+	there := map[rel.Key]rel.Tuple{}
+	for _, u := range h.where(r, now, func(rel.Tuple) bool { return true }) {
+		there[u.Key] = u
+	}
 	for _, u := range all {
-		if has := must(t)(snap.Has(u)); has != state[u] {
-			t.Fatalf("at revision %d: Has(%v) = %t", r, u, has)
+		want, wantFound := there[u.Key]
+		got, found, err := snap.Find(u.Key)
+		if err != nil || got != want || found != wantFound {
+			t.Fatalf("at revision %d and %v: Find(%v) = %v, %t, %v; want %v, %t", r, now, u.Key, got, found, err, want, wantFound)
+		}
+		if has := must(t)(snap.Has(u.Key)); has != found {
+			t.Fatalf("at revision %d and %v: Has(%v) = %t", r, now, u.Key, has)
 		}
 	}
 	objects := map[rel.Object]bool{}
@@ -174,13 +220,12 @@ func (h *history) agrees(t rapid.TB, snap *Snapshot, all []rel.Tuple) {
 	}
 	for _, u := range all {
 		got := collect(t, snap.Objects(u.Subject, u.Object.Type(), u.Relation))
-		want := h.where(r, func(v rel.Tuple) bool {
+		want := h.where(r, now, func(v rel.Tuple) bool {
 			return v.Subject == u.Subject && v.Object.Type() == u.Object.Type() && v.Relation == u.Relation
 		})
-		same(t, r, fmt.Sprintf("Objects(%v, %s, %s)", u.Subject, u.Object.Type(), u.Relation), got, want,
-			func(v rel.Tuple) rel.Object { return v.Object })
+		same(t, snap, fmt.Sprintf("Objects(%v, %s, %s)", u.Subject, u.Object.Type(), u.Relation), got, want)
 	}
-	same(t, r, "Tuples of everything", collect(t, snap.Tuples(rel.Filter{}, nil)), h.where(r, func(rel.Tuple) bool { return true }), itself)
+	same(t, snap, "Tuples of everything", collect(t, snap.Tuples(rel.Filter{}, nil)), slices.Collect(maps.Values(there)))
 
 	v, ok, err := snap.Schema()
 	if want := h.schemas[r]; err != nil || ok != (want != nil) || ok && v != *want {
@@ -190,8 +235,8 @@ func (h *history) agrees(t rapid.TB, snap *Snapshot, all []rel.Tuple) {
 
 func (h *history) agreesOnObject(t rapid.TB, snap *Snapshot, o rel.Object) {
 	t.Helper()
-	r := snap.Revision()
-	want := h.where(r, func(u rel.Tuple) bool { return u.Object == o })
+	r, now := snap.Revision(), snap.Time()
+	want := h.where(r, now, func(u rel.Tuple) bool { return u.Object == o })
 	got, whole, err := snap.Object(o, nil, 1<<20)
 	if err != nil || !whole {
 		t.Fatalf("at revision %d: Object(%v) is whole: %t, %v", r, o, whole, err)
@@ -199,7 +244,7 @@ func (h *history) agreesOnObject(t rapid.TB, snap *Snapshot, o rel.Object) {
 	if !slices.IsSortedFunc(got, byForwardKey) {
 		t.Fatalf("at revision %d: Object(%v) is not in key order: %v", r, o, got)
 	}
-	same(t, r, fmt.Sprintf("Object(%v)", o), got, want, itself)
+	same(t, snap, fmt.Sprintf("Object(%v)", o), got, want)
 	for _, limit := range []int{0, 1, len(got) - 1, len(got), len(got) + 1} {
 		if limit < 0 {
 			continue
@@ -211,15 +256,14 @@ func (h *history) agreesOnObject(t rapid.TB, snap *Snapshot, o rel.Object) {
 	}
 	for _, relation := range vocabulary.relations {
 		of := func(c class) []rel.Tuple {
-			return h.where(r, func(u rel.Tuple) bool {
+			return h.where(r, now, func(u rel.Tuple) bool {
 				return u.Object == o && u.Relation == relation && classOf(u.Subject) == c
 			})
 		}
-		subjectOf := func(u rel.Tuple) rel.Subject { return u.Subject }
-		same(t, r, fmt.Sprintf("Usersets(%v, %s)", o, relation), collect(t, snap.Usersets(o, relation)), of(classSets), subjectOf)
-		same(t, r, fmt.Sprintf("Subjects(%v, %s)", o, relation), collect(t, snap.Subjects(o, relation)), of(classPlain), subjectOf)
+		same(t, snap, fmt.Sprintf("Usersets(%v, %s)", o, relation), collect(t, snap.Usersets(o, relation)), of(classSets))
+		same(t, snap, fmt.Sprintf("Subjects(%v, %s)", o, relation), collect(t, snap.Subjects(o, relation)), of(classPlain))
 	}
-	stands := len(h.where(r, func(u rel.Tuple) bool {
+	stands := len(h.where(r, now, func(u rel.Tuple) bool {
 		s, ok := u.Subject.Object()
 		return u.Object == o || ok && s == o
 	})) > 0
@@ -228,25 +272,23 @@ func (h *history) agreesOnObject(t rapid.TB, snap *Snapshot, o rel.Object) {
 	}
 }
 
-func itself(t rel.Tuple) rel.Tuple { return t }
-
 func byForwardKey(a, b rel.Tuple) int {
-	return strings.Compare(string(appendForward(nil, 1, a)), string(appendForward(nil, 1, b)))
+	return strings.Compare(string(appendForward(nil, 1, a.Key)), string(appendForward(nil, 1, b.Key)))
 }
 
-// same compares what was read with the tuples it should come from, in any order.
-func same[T comparable](t rapid.TB, r rel.Revision, what string, got []T, want []rel.Tuple, part func(rel.Tuple) T) {
+// same compares what was read with the tuples that are there, in any order.
+func same(t rapid.TB, snap *Snapshot, what string, got, want []rel.Tuple) {
 	t.Helper()
-	left := map[T]int{}
+	left := map[rel.Tuple]int{}
 	for _, u := range want {
-		left[part(u)]++
+		left[u]++
 	}
-	for _, v := range got {
-		left[v]--
+	for _, u := range got {
+		left[u]--
 	}
-	for v, n := range left {
+	for u, n := range left {
 		if n != 0 {
-			t.Fatalf("at revision %d: %s has %v %d times too seldom\n got %v\nwant %v", r, what, v, n, got, want)
+			t.Fatalf("at revision %d and %v: %s has %v %d times too seldom\n got %v\nwant %v", snap.Revision(), snap.Time(), what, u, n, got, want)
 		}
 	}
 }
@@ -314,6 +356,18 @@ func at(t testing.TB, s *Store, r rel.Revision) *Snapshot {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return snap
+}
+
+// atTime opens a snapshot of the newest revision at a time; the test closes it at
+// its end.
+func atTime(t testing.TB, s *Store, now time.Time) *Snapshot {
+	t.Helper()
+	snap, err := s.AtTime(s.Head(), now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(snap.Close)
 	return snap
 }
 
@@ -392,6 +446,12 @@ func (c *steppingClock) Now() time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.now
+}
+
+// newSteppingClock stands at a whole second: a time that is easy to read in a
+// failure, and no store's first.
+func newSteppingClock() *steppingClock {
+	return &steppingClock{now: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)}
 }
 
 func (c *steppingClock) step(d time.Duration) {

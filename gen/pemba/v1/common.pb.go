@@ -44,7 +44,8 @@
 //                          FIELD_MUST_BE_WITHIN_BOUNDS, STORE_NAME_MUST_BE_VALID,
 //                          OBJECT_MUST_HAVE_TYPE, OBJECT_MUST_BE_CONCRETE,
 //                          TYPE_NAME_MUST_BE_VALID, NAME_MUST_BE_VALID, ID_MUST_BE_VALID,
-//                          SUBJECT_MUST_BE_CONCRETE
+//                          SUBJECT_MUST_BE_CONCRETE, CAVEAT_NAME_MUST_BE_VALID,
+//                          CONTEXT_MUST_BE_READABLE, EXPIRATION_MUST_BE_A_TIME
 //     NOT_FOUND            STORE_MUST_EXIST
 //     UNAUTHENTICATED      the caller is not known
 //     PERMISSION_DENIED    the caller's key does not allow this RPC or this store
@@ -534,8 +535,9 @@ type Tuple struct {
 	// The condition under which the tuple counts. Absent: it always counts.
 	Caveat *Caveat `protobuf:"bytes,4,opt,name=caveat,proto3" json:"caveat,omitempty"`
 	// The time from which the tuple no longer counts. It is invisible from then on, at once, and
-	// the service deletes it shortly afterwards with the cause CAUSE_EXPIRED. Absent: it does not
-	// expire.
+	// the service deletes it shortly afterwards with the cause CAUSE_EXPIRED. It lies between the
+	// years 1970 and 9999 (EXPIRATION_MUST_BE_A_TIME) and is kept in microseconds; what is finer is
+	// cut off. Absent: it does not expire.
 	ExpiresAt     *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=expires_at,json=expiresAt,proto3" json:"expires_at,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -676,10 +678,12 @@ type Caveat struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The caveat's name in the schema, with its prefixes. Required.
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	// Values for some or all of the caveat's parameters, by name, at most 16 KiB encoded. They
-	// win over the values in a request's context. Numbers for int and uint parameters may be
-	// JSON numbers or, since JSON numbers are exact only up to 2^53, strings; timestamps (RFC
-	// 3339), durations and addresses are strings. Absent: every parameter comes from the request.
+	// Values for some or all of the caveat's parameters, by name, at most 16 KiB as JSON and 32
+	// levels deep. A number that JSON does not have and a value without a kind are refused with
+	// CONTEXT_MUST_BE_READABLE. The values win over those in a request's context. Numbers for int
+	// and uint parameters may be JSON numbers or, since JSON numbers are exact only up to 2^53,
+	// strings; timestamps (RFC 3339), durations and addresses are strings. Absent: every parameter
+	// comes from the request.
 	Context       *structpb.Struct `protobuf:"bytes,2,opt,name=context,proto3" json:"context,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -842,15 +846,15 @@ func (x *TupleFilter) GetSubjectRelation() string {
 type Missing struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The parameters without a value, by name, sorted: put them into the request's `context`.
-	// Empty where the condition stays open for another reason, which `problem` then tells.
+	// Empty where the condition stays open for other reasons alone, which `problem` then tells.
 	Parameters []string `protobuf:"bytes,1,rep,name=parameters,proto3" json:"parameters,omitempty"`
 	// The caveat whose value is open.
 	Caveat string `protobuf:"bytes,2,opt,name=caveat,proto3" json:"caveat,omitempty"`
 	// The tuple that carries the caveat.
 	Tuple *TupleKey `protobuf:"bytes,3,opt,name=tuple,proto3" json:"tuple,omitempty"`
-	// Why the condition could not be decided although no parameter is missing: a value of the
-	// wrong type, an evaluation error, or an expression that spent its budget. For people; empty
-	// where parameters are missing.
+	// What keeps the condition open beside parameters without a value: a value of the wrong type,
+	// an evaluation error, or an expression that spent its budget. For people; empty where
+	// nothing else does.
 	Problem       string `protobuf:"bytes,4,opt,name=problem,proto3" json:"problem,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

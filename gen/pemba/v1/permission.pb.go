@@ -125,12 +125,13 @@ type CheckRequest struct {
 	// What the principal presents beside itself, of the same forms. Together with `subject` at most
 	// 100; repetitions are ignored.
 	AdditionalSubjects []string `protobuf:"bytes,6,rep,name=additional_subjects,json=additionalSubjects,proto3" json:"additional_subjects,omitempty"`
-	// Values for the parameters of caveats, by name, at most 64 KiB encoded. A tuple's own caveat
-	// context wins over them. See Caveat.context for how numbers and times are written.
+	// Values for the parameters of caveats, by name, at most 64 KiB as JSON. A tuple's own caveat
+	// context wins over them. See Caveat.context for how numbers and times are written, and for
+	// what is refused.
 	Context *structpb.Struct `protobuf:"bytes,7,opt,name=context,proto3" json:"context,omitempty"`
 	// Tuples that join the stored ones for this request, at most 100. They must fit the schema
 	// (NOT_IN_SCHEMA), are not judged by multiplicities, one-role rules and grant rules, and one with
-	// the key of a stored tuple replaces it.
+	// the key of a stored tuple replaces it; of two with one key the later counts.
 	ContextualTuples []*Tuple `protobuf:"bytes,8,rep,name=contextual_tuples,json=contextualTuples,proto3" json:"contextual_tuples,omitempty"`
 	// Whether to answer with an explanation. It costs more than the answer.
 	Explain       bool `protobuf:"varint,9,opt,name=explain,proto3" json:"explain,omitempty"`
@@ -400,7 +401,7 @@ type BatchCheckItem struct {
 	Subject string `protobuf:"bytes,3,opt,name=subject,proto3" json:"subject,omitempty"`
 	// What the principal presents beside itself. Together with `subject` at most 100.
 	AdditionalSubjects []string `protobuf:"bytes,4,rep,name=additional_subjects,json=additionalSubjects,proto3" json:"additional_subjects,omitempty"`
-	// Values for the parameters of caveats, by name, at most 64 KiB encoded. Other items do not see
+	// Values for the parameters of caveats, by name, at most 64 KiB as JSON. Other items do not see
 	// them.
 	Context *structpb.Struct `protobuf:"bytes,5,opt,name=context,proto3" json:"context,omitempty"`
 	// Tuples that join the stored ones for this item alone, at most 100.
@@ -630,7 +631,8 @@ type CheckAnswer struct {
 	Granted bool `protobuf:"varint,1,opt,name=granted,proto3" json:"granted,omitempty"`
 	// The answer.
 	Result Result `protobuf:"varint,2,opt,name=result,proto3,enum=pemba.v1.Result" json:"result,omitempty"`
-	// What a conditional answer hangs on, at most 100. Empty unless `result` is RESULT_CONDITIONAL.
+	// What a conditional answer hangs on, at most 100, and fewer where those of all items would not
+	// fit 3 MiB. Empty unless `result` is RESULT_CONDITIONAL.
 	Missing []*Missing `protobuf:"bytes,3,rep,name=missing,proto3" json:"missing,omitempty"`
 	// A time before which this answer, at this snapshot and with the same item, cannot change. Absent
 	// when the passing of time alone never changes it.
@@ -710,7 +712,7 @@ type EffectiveAccessRequest struct {
 	Subject string `protobuf:"bytes,4,opt,name=subject,proto3" json:"subject,omitempty"`
 	// What the principal presents beside itself. Together with `subject` at most 100.
 	AdditionalSubjects []string `protobuf:"bytes,5,rep,name=additional_subjects,json=additionalSubjects,proto3" json:"additional_subjects,omitempty"`
-	// Values for the parameters of caveats, by name, at most 64 KiB encoded.
+	// Values for the parameters of caveats, by name, at most 64 KiB as JSON.
 	Context *structpb.Struct `protobuf:"bytes,6,opt,name=context,proto3" json:"context,omitempty"`
 	// Tuples that join the stored ones for this request, at most 100, as
 	// CheckRequest.contextual_tuples.
@@ -847,8 +849,9 @@ type EffectiveAccessResponse struct {
 	// Absent when the passing of time alone never changes it.
 	ValidUntil *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=valid_until,json=validUntil,proto3" json:"valid_until,omitempty"`
 	// Why the role is what it is. It begins with the path that gives the effective role; after it come
-	// the runners-up with their roles, and what took access away. Present only where `explain` was
-	// set.
+	// the runners-up with their roles, and what took access away. Where no role and no permission is
+	// certain, it is of `conditional_role`, or else of the conditional permissions. Present only where
+	// `explain` was set.
 	Explanation *Reason `protobuf:"bytes,9,opt,name=explanation,proto3" json:"explanation,omitempty"`
 	// What `conditional_role` and `conditional_permissions` hang on, at most 100. Empty where both
 	// are.
@@ -1110,7 +1113,9 @@ type UsersetTree struct {
 	// The tuples of an OPERATOR_STORED, or those that an arrow walks.
 	Edges []*UsersetEdge `protobuf:"bytes,5,rep,name=edges,proto3" json:"edges,omitempty"`
 	// True when the tree goes on here and is not shown: it has reached `max_depth`, it repeats what
-	// stands above it, or the answer holds its 10,000 tuples.
+	// stands above it, or the answer is as large as it may be: 10,000 tuples, 10,000 parts, 3 MiB, or
+	// 80 messages inside one another. What is nearest to the top is shown first; operands are all
+	// shown or none.
 	Cut           bool `protobuf:"varint,6,opt,name=cut,proto3" json:"cut,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1260,7 +1265,7 @@ type ListObjectsRequest struct {
 	Subject string `protobuf:"bytes,5,opt,name=subject,proto3" json:"subject,omitempty"`
 	// What the principal presents beside itself. Together with `subject` at most 100.
 	AdditionalSubjects []string `protobuf:"bytes,6,rep,name=additional_subjects,json=additionalSubjects,proto3" json:"additional_subjects,omitempty"`
-	// Values for the parameters of caveats, by name, at most 64 KiB encoded.
+	// Values for the parameters of caveats, by name, at most 64 KiB as JSON.
 	Context *structpb.Struct `protobuf:"bytes,7,opt,name=context,proto3" json:"context,omitempty"`
 	// Tuples that join the stored ones for this request, at most 100, as
 	// CheckRequest.contextual_tuples.
@@ -1581,7 +1586,7 @@ type ListSubjectsRequest struct {
 	// Lists usersets of this name, `team:core#member` for type `team` and relation `member`. Empty:
 	// subjects without a relation, and wildcards.
 	SubjectRelation string `protobuf:"bytes,6,opt,name=subject_relation,json=subjectRelation,proto3" json:"subject_relation,omitempty"`
-	// Values for the parameters of caveats, by name, at most 64 KiB encoded.
+	// Values for the parameters of caveats, by name, at most 64 KiB as JSON.
 	Context *structpb.Struct `protobuf:"bytes,7,opt,name=context,proto3" json:"context,omitempty"`
 	// Tuples that join the stored ones for this request, at most 100, as
 	// CheckRequest.contextual_tuples.

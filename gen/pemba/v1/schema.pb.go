@@ -120,7 +120,7 @@ const (
 	SchemaDifference_ELEMENT_ROLES_EXCEPT SchemaDifference_Element = 15
 	// The relations from which a definition's roles are inherited (`inherit from`).
 	SchemaDifference_ELEMENT_ROLES_INHERITED SchemaDifference_Element = 16
-	// A caveat; where it is changed, its expression.
+	// A caveat, with its parameters; where it is changed, its expression alone.
 	SchemaDifference_ELEMENT_CAVEAT SchemaDifference_Element = 17
 	// A parameter of a caveat; where it is changed, its type.
 	SchemaDifference_ELEMENT_CAVEAT_PARAMETER SchemaDifference_Element = 18
@@ -215,7 +215,8 @@ type WriteSchemaRequest struct {
 	// stored is replaced.
 	ExpectedVersion *uint64 `protobuf:"varint,3,opt,name=expected_version,json=expectedVersion,proto3,oneof" json:"expected_version,omitempty"`
 	// Whether to judge only: nothing is written, the answer shows the difference, and what would refuse
-	// the schema is listed in `conflicts` instead of being an error.
+	// the schema for what is stored is listed in `conflicts` instead of being an error. A text that
+	// does not compile, and an `expected_version` that is not the stored one, are errors all the same.
 	DryRun bool `protobuf:"varint,4,opt,name=dry_run,json=dryRun,proto3" json:"dry_run,omitempty"`
 	// On whose behalf: one concrete subject, for example `user:ana`. Recorded for Watch and ListHistory,
 	// and not judged. Empty: nobody is recorded.
@@ -488,7 +489,8 @@ type SchemaConflict struct {
 	Name string `protobuf:"bytes,4,opt,name=name,proto3" json:"name,omitempty"`
 	// How many stored tuples conflict.
 	TupleCount uint64 `protobuf:"varint,5,opt,name=tuple_count,json=tupleCount,proto3" json:"tuple_count,omitempty"`
-	// Some of them, at most 10.
+	// Some of them, at most 10, and fewer where those of all conflicts would not fit 256 KiB. None
+	// where the rule wants more tuples or fewer, and no single one is at fault.
 	Examples      []*Tuple `protobuf:"bytes,6,rep,name=examples,proto3" json:"examples,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -40,7 +40,9 @@ const (
 // SUBJECT_TYPE_MUST_EXIST, SUBJECT_RELATION_MUST_EXIST, ARROW_MUST_START_AT_A_RELATION,
 // ARROW_TARGET_MUST_EXIST, ROLES_MUST_STAND_TOGETHER, MULTIPLICITY_MUST_BE_POSSIBLE, CLAUSE_MUST_FIT,
 // SCHEMA_MUST_BE_STRATIFIED (a name depends on itself through what an exclusion takes away; the cycle is
-// shown) or SCHEMA_MUST_STAY_WITHIN_BOUNDS.
+// shown), PARTIAL_MUST_EXIST, INCLUDES_MUST_NOT_CIRCLE, TYPE_ANNOTATION_MUST_FIT,
+// SCHEMA_MUST_STAY_WITHIN_BOUNDS or SCHEMA_MUST_BE_ONE_TEXT (a text that imports files: the command line
+// joins them).
 type SchemaServiceClient interface {
 	// WriteSchema replaces the schema of a store, in one revision.
 	//
@@ -118,7 +120,9 @@ func (c *schemaServiceClient) DiffSchema(ctx context.Context, in *DiffSchemaRequ
 // SUBJECT_TYPE_MUST_EXIST, SUBJECT_RELATION_MUST_EXIST, ARROW_MUST_START_AT_A_RELATION,
 // ARROW_TARGET_MUST_EXIST, ROLES_MUST_STAND_TOGETHER, MULTIPLICITY_MUST_BE_POSSIBLE, CLAUSE_MUST_FIT,
 // SCHEMA_MUST_BE_STRATIFIED (a name depends on itself through what an exclusion takes away; the cycle is
-// shown) or SCHEMA_MUST_STAY_WITHIN_BOUNDS.
+// shown), PARTIAL_MUST_EXIST, INCLUDES_MUST_NOT_CIRCLE, TYPE_ANNOTATION_MUST_FIT,
+// SCHEMA_MUST_STAY_WITHIN_BOUNDS or SCHEMA_MUST_BE_ONE_TEXT (a text that imports files: the command line
+// joins them).
 type SchemaServiceServer interface {
 	// WriteSchema replaces the schema of a store, in one revision.
 	//

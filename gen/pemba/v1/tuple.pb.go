@@ -94,7 +94,7 @@ type WriteRequest struct {
 	// condition is no right. Empty: the write is the application's own, and grant rules do not apply.
 	// Multiplicities and one-role rules always do.
 	Actor string `protobuf:"bytes,4,opt,name=actor,proto3" json:"actor,omitempty"`
-	// Values for the parameters of caveats on the actor's own access, at most 64 KiB encoded. Only
+	// Values for the parameters of caveats on the actor's own access, at most 64 KiB as JSON. Only
 	// together with `actor`.
 	ActorContext *structpb.Struct `protobuf:"bytes,5,opt,name=actor_context,json=actorContext,proto3" json:"actor_context,omitempty"`
 	// Why: what Watch and ListHistory show beside the changes, such as a ticket or a request's trace.
@@ -666,7 +666,7 @@ type PermissionCondition struct {
 	Subject string `protobuf:"bytes,3,opt,name=subject,proto3" json:"subject,omitempty"`
 	// What the principal presents beside itself. Together with `subject` at most 100.
 	AdditionalSubjects []string `protobuf:"bytes,4,rep,name=additional_subjects,json=additionalSubjects,proto3" json:"additional_subjects,omitempty"`
-	// Values for the parameters of caveats, by name, at most 64 KiB encoded.
+	// Values for the parameters of caveats, by name, at most 64 KiB as JSON.
 	Context       *structpb.Struct `protobuf:"bytes,5,opt,name=context,proto3" json:"context,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -4,15 +4,21 @@ package oracledriver
 
 import (
 	"context"
+	"time"
 
 	"github.com/pemba-io/pemba/internal/fault"
 	"github.com/pemba-io/pemba/internal/oracle"
 	"github.com/pemba-io/pemba/internal/rel"
+	"github.com/pemba-io/pemba/internal/scenario"
 	"github.com/pemba-io/pemba/internal/schema/syntax"
 )
 
 // A Driver answers from an oracle. The zero Driver has no world yet.
 type Driver struct {
+	// Clock is what the driver takes for the time; nil means the real one. It is
+	// set before the first Load.
+	Clock func() time.Time
+
 	world *oracle.Oracle
 }
 
@@ -26,7 +32,7 @@ func (d *Driver) Load(_ context.Context, schema string, tuples []rel.Tuple) erro
 	if err := fault.Join(faults); err != nil {
 		return err
 	}
-	world, err := oracle.Load(file, tuples)
+	world, err := oracle.LoadAt(file, tuples, d.Now())
 	if err != nil {
 		return err
 	}
@@ -34,23 +40,63 @@ func (d *Driver) Load(_ context.Context, schema string, tuples []rel.Tuple) erro
 	return nil
 }
 
+// Now is the time by the driver's clock.
+func (d *Driver) Now() time.Time {
+	if d.Clock == nil {
+		return time.Now()
+	}
+	return d.Clock()
+}
+
 // Check asks for one name. The oracle knows no paths.
-func (d *Driver) Check(_ context.Context, object rel.Object, name rel.Name, principal rel.Principal) (bool, string, error) {
-	if err := d.known(object, principal); err != nil {
-		return false, "", err
+func (d *Driver) Check(_ context.Context, q scenario.Question) (scenario.Answer, error) {
+	if err := d.known(q.Object, q.Principal); err != nil {
+		return scenario.Answer{}, err
 	}
-	if !d.world.Declares(object.Type(), name) {
-		return false, "", nameMustExist(object.Type(), name)
+	if !d.world.Declares(q.Object.Type(), q.Name) {
+		return scenario.Answer{}, nameMustExist(q.Object.Type(), q.Name)
 	}
-	return d.world.For(principal).Holds(object, name), "", nil
+	access := d.world.At(d.Now()).For(q.Principal, q.Context)
+	return scenario.Answer{
+		Value:   value(access.Result(q.Object, q.Name)),
+		Missing: missing(access.Missing(q.Object, q.Name)),
+	}, nil
+}
+
+func value(t oracle.Truth) scenario.Value {
+	switch t {
+	case oracle.Yes:
+		return scenario.Granted
+	case oracle.Conditional:
+		return scenario.Conditional
+	default:
+		return scenario.Denied
+	}
+}
+
+func missing(all []oracle.Missing) []scenario.Missing {
+	var told []scenario.Missing
+	for _, m := range all {
+		one := scenario.Missing{Tuple: m.Key, Caveat: m.Caveat, Parameters: m.Parameters}
+		if m.Problem {
+			one.Problem = "the caveat cannot be evaluated"
+		}
+		told = append(told, one)
+	}
+	return told
 }
 
 // Role asks for the effective role.
-func (d *Driver) Role(_ context.Context, object rel.Object, principal rel.Principal) (rel.Name, string, error) {
+func (d *Driver) Role(_ context.Context, object rel.Object, principal rel.Principal, given rel.Context) (scenario.RoleAnswer, error) {
 	if err := d.known(object, principal); err != nil {
-		return "", "", err
+		return scenario.RoleAnswer{}, err
 	}
-	return d.world.For(principal).Role(object), "", nil
+	access := d.world.At(d.Now()).For(principal, given)
+	answer := scenario.RoleAnswer{Role: access.Role(object), Possible: access.ConditionalRole(object)}
+	if answer.Possible != "" {
+		answer.Missing = missing(access.Missing(object, answer.Possible))
+	}
+	return answer, nil
 }
 
 // known refuses what the schema does not have: a typing mistake must not look
@@ -81,7 +127,7 @@ func nameMustExist(typ rel.ObjectType, name rel.Name) error {
 
 // Write judges the updates, and keeps the state after them where they are accepted.
 func (d *Driver) Write(_ context.Context, updates []rel.Update) ([]rel.Change, error) {
-	changes, next, err := d.world.Write(updates, nil)
+	changes, next, err := d.world.At(d.Now()).Write(updates, nil)
 	if err != nil {
 		return nil, err
 	}

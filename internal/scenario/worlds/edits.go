@@ -11,6 +11,9 @@ import (
 // this tree. What an edit leaves without meaning, tidied puts right.
 func edits(file *syntax.File) []func() {
 	var all []func()
+	for i := range file.Caveats {
+		all = append(all, func() { file.Caveats = slices.Delete(file.Caveats, i, i+1) })
+	}
 	for i, d := range file.Definitions {
 		all = append(all, func() { file.Definitions = slices.Delete(file.Definitions, i, i+1) })
 		for j := range d.Relations {
@@ -27,7 +30,7 @@ func edits(file *syntax.File) []func() {
 			all = append(all, relationEdits(r)...)
 		}
 	}
-	for _, site := range sites(file) {
+	for _, site := range sites(file.Definitions) {
 		for _, simpler := range simpler(*site) {
 			all = append(all, func() { *site = simpler })
 		}
@@ -54,8 +57,14 @@ func blockEdits(block *syntax.Roles) []func() {
 
 func relationEdits(r *syntax.Relation) []func() {
 	var all []func()
-	for i := range r.Types {
+	for i, form := range r.Types {
 		all = append(all, func() { r.Types = slices.Delete(r.Types, i, i+1) })
+		if form.Caveat != nil {
+			all = append(all, func() { r.Types = reformed(r.Types, i, func(t *syntax.TypeRef) { t.Caveat = nil }) })
+		}
+		if form.Expiration {
+			all = append(all, func() { r.Types = reformed(r.Types, i, func(t *syntax.TypeRef) { t.Expiration = false }) })
+		}
 	}
 	if r.Expr != nil {
 		all = append(all, func() { r.Expr = nil })
@@ -72,10 +81,21 @@ func relationEdits(r *syntax.Relation) []func() {
 	return all
 }
 
-// sites are the places of a tree that hold an expression.
-func sites(file *syntax.File) []*syntax.Expr {
+// reformed are the forms with one of them changed, each once.
+func reformed(forms []*syntax.TypeRef, i int, change func(*syntax.TypeRef)) []*syntax.TypeRef {
+	other := *forms[i]
+	change(&other)
+	if slices.ContainsFunc(forms, func(t *syntax.TypeRef) bool { return formText(t) == formText(&other) }) {
+		return slices.Delete(forms, i, i+1)
+	}
+	forms[i] = &other
+	return forms
+}
+
+// sites are the places of definitions that hold an expression.
+func sites(definitions []*syntax.Definition) []*syntax.Expr {
 	var all []*syntax.Expr
-	for _, d := range file.Definitions {
+	for _, d := range definitions {
 		for _, block := range d.Roles {
 			if block.Except != nil {
 				all = append(all, &block.Except)
@@ -119,21 +139,48 @@ func tidied(t Trial) Trial {
 	for changed := true; changed; {
 		changed = tidyTypes(t.Schema)
 	}
-	for _, site := range sites(t.Schema) {
+	for _, site := range sites(t.Schema.Definitions) {
 		*site = resolved(t.Schema, definitionAt(t.Schema, site), *site)
 	}
-	t.Tuples = slices.DeleteFunc(slices.Clone(t.Tuples), func(tuple rel.Tuple) bool { return !fits(t.Schema, tuple) })
-	slices.SortFunc(t.Tuples, rel.Tuple.Compare)
-	t.Tuples = slices.Compact(t.Tuples)
+	t.Tuples = fitting(t.Schema, t.Tuples)
 	var steps []Step
 	for _, step := range t.Steps {
 		step = tidyStep(t.Schema, step)
-		if len(step.Questions) > 0 || len(step.Updates) > 0 {
+		if len(step.Questions) > 0 || len(step.Updates) > 0 || step.Way == Advance {
 			steps = append(steps, step)
 		}
 	}
 	t.Steps = steps
 	return t
+}
+
+// fitting are the tuples that fit, sorted, each key once.
+func fitting(file *syntax.File, tuples []rel.Tuple) []rel.Tuple {
+	kept := slices.DeleteFunc(slices.Clone(tuples), func(t rel.Tuple) bool { return !fits(file, t) })
+	slices.SortFunc(kept, rel.Tuple.Compare)
+	return slices.CompactFunc(kept, func(t, u rel.Tuple) bool { return t.Key == u.Key })
+}
+
+// refitted takes attributes off tuples that a change of the schema has taken off
+// their form. It needs the schema before, because an update that never fitted is
+// there to be refused.
+func refitted(before *syntax.File, t Trial) Trial {
+	fit := func(tuple rel.Tuple) rel.Tuple {
+		if !fits(before, tuple) || fits(t.Schema, tuple) {
+			return tuple
+		}
+		for _, other := range []rel.Tuple{
+			{Key: tuple.Key, Caveat: tuple.Caveat},
+			{Key: tuple.Key, Expires: tuple.Expires},
+			{Key: tuple.Key},
+		} {
+			if fits(t.Schema, other) {
+				return other
+			}
+		}
+		return tuple
+	}
+	return t.mapped(mapping{tuple: fit})
 }
 
 // tidyTypes takes away subjects of what is gone, and what is left without any;
@@ -145,16 +192,16 @@ func tidyTypes(file *syntax.File) bool {
 		for _, r := range stored(d) {
 			n := len(r.Types)
 			r.Types = slices.DeleteFunc(r.Types, func(t *syntax.TypeRef) bool {
-				return !has(file, t.Type.Text, t.Relation)
+				return !has(file, t.Type.Text, t.Relation) || t.Caveat != nil && caveatOf(file, t.Caveat.Text) == nil
 			})
 			shorter(n, len(r.Types))
 			if r.Of != nil && !sharesForm(d, r, *r.Of) {
 				r.Of, changed = nil, true
 			}
-			if r.OnePerWith != nil && !hasRelation(d, *r.OnePerWith) {
+			if r.OnePerWith != nil && (len(r.Types) == 0 || !hasRelation(d, *r.OnePerWith)) {
 				r.OnePerWith, changed = nil, true
 			}
-			concrete := slices.ContainsFunc(r.Types, func(t *syntax.TypeRef) bool { return !t.Wildcard })
+			concrete := slices.ContainsFunc(r.Types, counts)
 			if r.Multiplicity != nil && (len(r.Types) == 0 || (r.Multiplicity.Min > 0 && !concrete)) {
 				r.Multiplicity, changed = nil, true
 			}
@@ -219,7 +266,7 @@ func has(file *syntax.File, typ string, name *syntax.Ident) bool {
 // definitionAt is the definition that holds a site.
 func definitionAt(file *syntax.File, site *syntax.Expr) *syntax.Definition {
 	for _, d := range file.Definitions {
-		if slices.Contains(sites(&syntax.File{Definitions: []*syntax.Definition{d}}), site) {
+		if slices.Contains(sites([]*syntax.Definition{d}), site) {
 			return d
 		}
 	}
@@ -246,16 +293,27 @@ func resolved(file *syntax.File, d *syntax.Definition, e syntax.Expr) syntax.Exp
 	}
 }
 
+// fits reports whether the relation has the tuple's form. Whether its own values
+// fit the caveat is not asked: those that are drawn do, but for such as are there
+// to be refused.
 func fits(file *syntax.File, t rel.Tuple) bool {
 	return slices.ContainsFunc(stored(definitionOf(file, string(t.Object.Type()))), func(r *syntax.Relation) bool {
 		return r.Name.Text == string(t.Relation) && slices.ContainsFunc(r.Types, func(form *syntax.TypeRef) bool {
-			relation := ""
-			if form.Relation != nil {
-				relation = form.Relation.Text
+			caveat := ""
+			if form.Caveat != nil {
+				caveat = form.Caveat.Text
 			}
-			return form.Type.Text == string(t.Subject.Type()) && relation == string(t.Subject.Relation()) && form.Wildcard == t.Subject.IsWildcard()
+			return subjectFits(form, t.Subject) && caveat == string(t.Caveat.Name) && form.Expiration == !t.Expires.Never()
 		})
 	})
+}
+
+func subjectFits(form *syntax.TypeRef, s rel.Subject) bool {
+	relation := ""
+	if form.Relation != nil {
+		relation = form.Relation.Text
+	}
+	return form.Type.Text == string(s.Type()) && relation == string(s.Relation()) && form.Wildcard == s.IsWildcard()
 }
 
 // tidyStep takes away questions about what is gone, and subjects that are gone
@@ -270,6 +328,9 @@ func tidyStep(file *syntax.File, step Step) Step {
 	var kept []Question
 	for _, q := range step.Questions {
 		q.Principal = keeping(q.Principal, known)
+		if len(q.Contextual) > 0 {
+			q.Contextual = fitting(file, q.Contextual)
+		}
 		named := q.Name == "" || has(file, string(q.Object.Type()), new(ident(string(q.Name))))
 		if named && has(file, string(q.Object.Type()), nil) && !slices.ContainsFunc(q.Principal.Subjects(), func(s rel.Subject) bool { return !known(s) }) {
 			kept = append(kept, q)

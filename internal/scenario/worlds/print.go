@@ -18,10 +18,43 @@ func SchemaText(file *syntax.File) string {
 	if needsSelf(file) {
 		b.WriteString("use self\n")
 	}
+	if needsExpiration(file) {
+		b.WriteString("use expiration\n")
+	}
+	if len(file.Partials) > 0 {
+		b.WriteString("use partial\n")
+	}
+	for _, c := range file.Caveats {
+		caveatText(&b, c)
+	}
+	for _, d := range file.Partials {
+		definitionText(&b, "partial", d)
+	}
 	for _, d := range file.Definitions {
-		definitionText(&b, d)
+		definitionText(&b, "definition", d)
 	}
 	return b.String()
+}
+
+// pieces are the definitions and the partials of a schema.
+func pieces(file *syntax.File) []*syntax.Definition {
+	return slices.Concat(file.Partials, file.Definitions)
+}
+
+func caveatText(b *strings.Builder, c *syntax.Caveat) {
+	params := make([]string, len(c.Params))
+	for i, p := range c.Params {
+		params[i] = p.Name.Text + " " + p.Type
+	}
+	fmt.Fprintf(b, "caveat %s(%s) {\n  %s\n}\n", c.Name.Text, strings.Join(params, ", "), strings.TrimSpace(c.Body))
+}
+
+func needsExpiration(file *syntax.File) bool {
+	return slices.ContainsFunc(pieces(file), func(d *syntax.Definition) bool {
+		return slices.ContainsFunc(stored(d), func(r *syntax.Relation) bool {
+			return slices.ContainsFunc(r.Types, func(t *syntax.TypeRef) bool { return t.Expiration })
+		})
+	})
 }
 
 func needsSelf(file *syntax.File) bool {
@@ -36,25 +69,28 @@ func needsSelf(file *syntax.File) bool {
 			return false
 		}
 	}
-	return slices.ContainsFunc(sites(file), func(e *syntax.Expr) bool { return *e != nil && has(*e) })
+	return slices.ContainsFunc(sites(pieces(file)), func(e *syntax.Expr) bool { return *e != nil && has(*e) })
 }
 
 // needsRoles reports whether the schema has any word that is a keyword only
 // under `use roles`.
 func needsRoles(file *syntax.File) bool {
-	return slices.ContainsFunc(file.Definitions, func(d *syntax.Definition) bool {
+	return slices.ContainsFunc(pieces(file), func(d *syntax.Definition) bool {
 		return len(d.Roles) > 0 || slices.ContainsFunc(d.Relations, func(r *syntax.Relation) bool {
 			return r.Multiplicity != nil || r.Of != nil || r.OnePerWith != nil
 		})
 	})
 }
 
-func definitionText(b *strings.Builder, d *syntax.Definition) {
-	if len(declared(d)) == 0 {
-		fmt.Fprintf(b, "definition %s {}\n", d.Name.Text)
+func definitionText(b *strings.Builder, word string, d *syntax.Definition) {
+	if len(declared(d))+len(d.Includes) == 0 {
+		fmt.Fprintf(b, "%s %s {}\n", word, d.Name.Text)
 		return
 	}
-	fmt.Fprintf(b, "definition %s {\n", d.Name.Text)
+	fmt.Fprintf(b, "%s %s {\n", word, d.Name.Text)
+	for _, include := range d.Includes {
+		fmt.Fprintf(b, "  ...%s\n", include.Name.Text)
+	}
 	for _, r := range d.Relations {
 		fmt.Fprintf(b, "  relation %s\n", relationText(r))
 	}
@@ -117,7 +153,22 @@ func relationText(r *syntax.Relation) string {
 	return s
 }
 
+// formText is a form with the attributes that it wants.
 func formText(t *syntax.TypeRef) string {
+	s := subjectText(t)
+	switch {
+	case t.Caveat != nil && t.Expiration:
+		s += " with " + t.Caveat.Text + " and expiration"
+	case t.Caveat != nil:
+		s += " with " + t.Caveat.Text
+	case t.Expiration:
+		s += " with expiration"
+	}
+	return s
+}
+
+// subjectText is a form without its attributes.
+func subjectText(t *syntax.TypeRef) string {
 	switch {
 	case t.Wildcard:
 		return t.Type.Text + ":*"

@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/pemba-io/pemba/internal/fault"
+	"github.com/pemba-io/pemba/internal/invariant"
 	"github.com/pemba-io/pemba/internal/oracle"
 	"github.com/pemba-io/pemba/internal/rel"
 )
@@ -32,12 +34,19 @@ func (d *Disagreement) String() string {
 // disagreement, nil for none. An error is that the oracle itself could not play
 // the trial: the world is no world.
 func (t Trial) Run(ctx context.Context, system System) (Tally, *Disagreement, error) {
-	world, err := oracle.Load(t.Schema, t.Tuples)
+	return t.run(ctx, system, newBook())
+}
+
+// run is Run with a book that other systems may have played this trial by.
+func (t Trial) run(ctx context.Context, system System, known *book) (Tally, *Disagreement, error) {
+	world, err := known.state(0, func() (*oracle.Oracle, error) {
+		return oracle.LoadAt(folded(t.Schema, t.Apart), t.Tuples, start)
+	})
 	if err != nil {
 		return Tally{}, nil, err
 	}
-	r := &referee{ctx: ctx, system: system, world: world, tally: Tally{Worlds: 1}}
-	if err := system.Load(ctx, SchemaText(t.Schema), t.Tuples); err != nil {
+	r := newReferee(ctx, system, world, known)
+	if err := system.Load(ctx, start, t.schemaText(), t.Tuples); err != nil {
 		return r.tally, &Disagreement{Step: -1, Asked: "load", Got: errorText(err), Want: "no error"}, nil
 	}
 	for i, step := range t.Steps {
@@ -49,32 +58,71 @@ func (t Trial) Run(ctx context.Context, system System) (Tally, *Disagreement, er
 	return r.tally, nil, nil
 }
 
+// schemaText is the schema as a system reads it.
+func (t Trial) schemaText() string { return SchemaText(folded(t.Schema, t.Apart)) }
+
+// A book keeps what the oracle has said of one trial. The states that a trial
+// passes are the same for every system, up to where it disagrees.
+type book struct {
+	states []*oracle.Oracle
+	access map[string]*oracle.Access // by state, time and asker
+}
+
+func newBook() *book { return &book{access: map[string]*oracle.Access{}} }
+
+// state is the n-th state of the trial; whoever comes to it first makes it.
+func (b *book) state(n int, first func() (*oracle.Oracle, error)) (*oracle.Oracle, error) {
+	if n < len(b.states) {
+		return b.states[n], nil
+	}
+	made, err := first()
+	if err == nil {
+		b.states = append(b.states, made)
+	}
+	return made, err
+}
+
 // A referee holds a system against the oracle through one trial.
 type referee struct {
 	ctx    context.Context
 	system System
-	world  *oracle.Oracle
-	access map[string]*oracle.Access // by principal, in the present state
+	known  *book
+	state  int
+	world  *oracle.Oracle // of the state
+	now    time.Time
 	tally  Tally
+}
+
+func newReferee(ctx context.Context, system System, world *oracle.Oracle, known *book) *referee {
+	return &referee{ctx: ctx, system: system, known: known, world: world, now: start, tally: Tally{Worlds: 1}}
+}
+
+// enter goes on to the next state.
+func (r *referee) enter(next *oracle.Oracle) {
+	r.state++
+	r.world, _ = r.known.state(r.state, func() (*oracle.Oracle, error) { return next, nil })
 }
 
 func (r *referee) play(s Step) *Disagreement {
 	switch s.Way {
 	case Check:
 		for i, q := range s.Questions {
-			granted, err := r.system.Check(r.ctx, q)
-			if d := r.compare(q, granted, err); d != nil {
+			answer, err := r.system.Check(r.ctx, q)
+			if d := r.compare(q, answer, err); d != nil {
 				d.Question = i
 				return d
 			}
 		}
 	case Batch:
-		granted, err := r.system.Batch(r.ctx, s.Questions)
-		if err == nil && len(granted) != len(s.Questions) {
-			err = fmt.Errorf("a batch of %d has %d answers", len(s.Questions), len(granted))
+		answers, err := r.system.Batch(r.ctx, s.Questions)
+		if err == nil && len(answers) != len(s.Questions) {
+			err = fmt.Errorf("a batch of %d has %d answers", len(s.Questions), len(answers))
 		}
 		for i, q := range s.Questions {
-			answer := err == nil && granted[i]
+			var answer Answer
+			if err == nil {
+				answer = answers[i]
+			}
 			if d := r.compare(q, answer, err); d != nil {
 				d.Question = i
 				return d
@@ -89,31 +137,53 @@ func (r *referee) play(s Step) *Disagreement {
 		}
 	case Write:
 		return r.write(s.Updates)
+	case Advance:
+		r.now = s.To
+		r.enter(r.world.At(s.To))
+		r.system.Advance(s.To)
 	}
 	return nil
 }
 
-// of is what a principal holds in the present state.
-func (r *referee) of(principal rel.Principal) *oracle.Access {
-	key := principal.String()
-	if r.access[key] == nil {
-		if r.access == nil {
-			r.access = map[string]*oracle.Access{}
+// of is what an asker holds in the present state, at a time.
+func (r *referee) of(a Asker, at time.Time) *oracle.Access {
+	key := fmt.Sprint(r.state, " ", at.UnixMicro(), " ") + a.String()
+	if r.known.access[key] == nil {
+		world := r.world
+		if len(a.Contextual) > 0 {
+			with, err := world.With(a.Contextual)
+			if err != nil {
+				panic(invariant.Unreachable("contextual tuples of a random world", err))
+			}
+			world = with
 		}
-		r.access[key] = r.world.For(principal)
+		if !at.Equal(r.now) {
+			world = world.At(at)
+		}
+		r.known.access[key] = world.For(a.Principal, a.Context)
 	}
-	return r.access[key]
+	return r.known.access[key]
 }
 
-func (r *referee) compare(q Question, granted bool, err error) *Disagreement {
-	access := r.of(q.Principal)
-	want := access.Holds(q.Object, q.Name)
-	if err != nil || granted != want {
-		return &Disagreement{Asked: q.String(), Got: answerText(granted, err), Want: answerText(want, nil)}
+func (r *referee) compare(q Question, answer Answer, err error) *Disagreement {
+	access := r.of(q.Asker, r.now)
+	want := Answer{Result: access.Result(q.Object, q.Name), Missing: access.Missing(q.Object, q.Name)}
+	got, wanted := answerText(answer, err), answerText(want, nil)
+	if got != wanted {
+		return &Disagreement{Asked: q.all(), Got: got, Want: wanted}
+	}
+	if d := r.promised(q.Asker, answer.Until, func(later *oracle.Access) string {
+		return answerText(Answer{Result: later.Result(q.Object, q.Name), Missing: later.Missing(q.Object, q.Name)}, nil)
+	}, wanted); d != nil {
+		d.Asked = q.all()
+		return d
 	}
 	r.tally.Questions++
-	if want {
+	switch want.Result {
+	case oracle.Yes:
 		r.tally.Granted++
+	case oracle.Conditional:
+		r.tally.Conditional++
 	}
 	if access.ChangedByExclusion(q.Object, q.Name) {
 		r.tally.Excluded++
@@ -124,15 +194,64 @@ func (r *referee) compare(q Question, granted bool, err error) *Disagreement {
 	return nil
 }
 
+// promised judges when a system says that an answer can change at the earliest:
+// not before now, and just before then it is still the same. An answer that is
+// said never to change is the same when everything that expires has.
+func (r *referee) promised(a Asker, until rel.Expiry, say func(*oracle.Access) string, want string) *Disagreement {
+	if until.PassedAt(r.now) {
+		return &Disagreement{Got: "that it was true until " + until.String(), Want: "a time after " + r.now.Format(time.RFC3339Nano)}
+	}
+	at := r.now
+	for _, tuples := range [][]rel.Tuple{r.world.Stored(), a.Contextual} {
+		for _, t := range tuples {
+			if e := t.Expires.Time(); e.After(at) && (until == 0 || t.Expires < until) {
+				at = e
+			}
+		}
+	}
+	if at.Equal(r.now) {
+		return nil // nothing expires before
+	}
+	r.tally.Promises++
+	if until != 0 {
+		at = until.Time().Add(-time.Microsecond)
+	}
+	if got := say(r.of(a, at)); got != want {
+		promise := "never changes"
+		if until != 0 {
+			promise = "does not change before " + until.String()
+		}
+		return &Disagreement{Got: "that " + want + " " + promise, Want: got + " at " + at.Format(time.RFC3339Nano)}
+	}
+	return nil
+}
+
 func (r *referee) effective(q Question) *Disagreement {
-	role, names, err := r.system.Effective(r.ctx, q.Object, q.Principal)
-	access := r.of(q.Principal)
-	got, want := accessText(role, names, err), accessText(access.Role(q.Object), access.Names(q.Object), nil)
+	access, err := r.system.Effective(r.ctx, q)
+	got, want := accessText(access, err), effectiveText(r.of(q.Asker, r.now), q.Object)
+	asked := q.Object.String() + "@" + q.Asker.String()
 	if got != want {
-		return &Disagreement{Asked: q.Object.String() + "@" + q.Principal.String(), Got: got, Want: want}
+		return &Disagreement{Asked: asked, Got: got, Want: want}
+	}
+	if d := r.promised(q.Asker, access.Until, func(later *oracle.Access) string { return effectiveText(later, q.Object) }, want); d != nil {
+		d.Asked = asked
+		return d
 	}
 	r.tally.Effective++
 	return nil
+}
+
+// effectiveText is what the oracle says of all that is held on an object. What the
+// conditional role and permissions hang on is told together.
+func effectiveText(a *oracle.Access, object rel.Object) string {
+	access := Access{
+		Role: a.Role(object), ConditionalRole: a.ConditionalRole(object),
+		Permissions: a.Names(object), ConditionalPermissions: a.ConditionalNames(object),
+	}
+	for _, name := range append(slices.Clone(access.ConditionalPermissions), access.ConditionalRole) {
+		access.Missing = append(access.Missing, a.Missing(object, name)...)
+	}
+	return accessText(access, nil)
 }
 
 func (r *referee) write(updates []rel.Update) *Disagreement {
@@ -155,38 +274,68 @@ func (r *referee) write(updates []rel.Update) *Disagreement {
 		return nil
 	}
 	r.tally.Accepted++
-	r.world, r.access = next, nil
+	r.enter(next)
 	return nil
 }
 
-func answerText(granted bool, err error) string {
-	switch {
-	case err != nil:
-		return errorText(err)
-	case granted:
-		return "granted"
-	default:
-		return "denied"
-	}
-}
-
-func accessText(role rel.Name, names []rel.Name, err error) string {
+// answerText is the same for the same answer: its value, and what it hangs on.
+func answerText(a Answer, err error) string {
 	if err != nil {
 		return errorText(err)
 	}
-	if role == "" {
-		role = "none"
+	return a.Result.String() + missingText(a.Missing)
+}
+
+// missingToldMax is how many open tuples a system tells of; a long chain has more.
+const missingToldMax = 100
+
+// missingText names what is open, each tuple once, in the order of the keys.
+func missingText(missing []oracle.Missing) string {
+	if len(missing) == 0 {
+		return ""
 	}
-	names = slices.Sorted(slices.Values(names))
+	missing = slices.Clone(missing)
+	slices.SortStableFunc(missing, func(m, n oracle.Missing) int { return m.Key.Compare(n.Key) })
+	missing = slices.CompactFunc(missing, func(m, n oracle.Missing) bool { return m.Key == n.Key })
+	var texts []string
+	for _, m := range missing[:min(len(missing), missingToldMax)] {
+		text := m.Key.String() + " by " + string(m.Caveat)
+		if len(m.Parameters) > 0 {
+			text += " for " + strings.Join(m.Parameters, " ")
+		}
+		if m.Problem {
+			text += ", which has a problem"
+		}
+		texts = append(texts, text)
+	}
+	return " [" + strings.Join(texts, ", ") + "]"
+}
+
+func accessText(a Access, err error) string {
+	if err != nil {
+		return errorText(err)
+	}
+	return fmt.Sprintf("%s %s, conditionally %s %s%s",
+		roleText(a.Role), namesText(a.Permissions), roleText(a.ConditionalRole), namesText(a.ConditionalPermissions), missingText(a.Missing))
+}
+
+func roleText(role rel.Name) string {
+	if role == "" {
+		return "none"
+	}
+	return string(role)
+}
+
+func namesText(names []rel.Name) string {
 	texts := make([]string, len(names))
-	for i, n := range names {
+	for i, n := range slices.Sorted(slices.Values(names)) {
 		texts[i] = string(n)
 	}
-	return fmt.Sprintf("role %s, permissions [%s]", role, strings.Join(texts, " "))
+	return "[" + strings.Join(texts, " ") + "]"
 }
 
 // writeText is the same for the same net change in any order, and for the same
-// reason in any words.
+// reason in any words. What was deleted is told with its attributes, too.
 func writeText(changes []rel.Change, err error) string {
 	if f := fault.Of(err); f != nil {
 		return "refused " + f.Code.Reason()
@@ -196,7 +345,7 @@ func writeText(changes []rel.Change, err error) string {
 	}
 	texts := make([]string, len(changes))
 	for i, c := range changes {
-		texts[i] = c.String()
+		texts[i] = c.Op.String() + " " + c.Tuple.String()
 	}
 	slices.Sort(texts)
 	return "accepted [" + strings.Join(texts, ", ") + "]"

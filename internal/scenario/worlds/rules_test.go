@@ -93,7 +93,7 @@ func TestWritesAgreeWhereRulesAreDense(t *testing.T) {
 	outcomes := make(map[string]int)
 	for seed := range uint64(60) {
 		d := rand.New(rand.NewPCG(seed, 7))
-		if err := system.Load(t.Context(), crowded, nil); err != nil {
+		if err := system.Load(t.Context(), start, crowded, nil); err != nil {
 			t.Fatal(err)
 		}
 		o, err := oracle.New(file, nil)
@@ -173,7 +173,7 @@ func TestStoredTuplesAreJudgedAsWrittenOnesAre(t *testing.T) {
 				tuples = append(tuples, tuple)
 			}
 		}
-		if err := system.Load(t.Context(), loose, tuples); err != nil {
+		if err := system.Load(t.Context(), start, loose, tuples); err != nil {
 			t.Fatal(err)
 		}
 		_, came := system.Service().WriteSchema(t.Context(), service.WriteSchemaCommand{Store: rel.DefaultStore, Text: crowded})

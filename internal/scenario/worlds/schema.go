@@ -37,7 +37,12 @@ func newSchema(d *dice, shape shape) *syntax.File {
 		for _, p := range def.Permissions {
 			s.draw(func() syntax.Expr { return s.expr(def, 3) }, func(e syntax.Expr) { p.Expr = e })
 		}
-		if shape.rules {
+	}
+	if shape.conditions {
+		s.conditions()
+	}
+	if shape.rules {
+		for _, def := range s.containers() {
 			s.rules(def)
 		}
 	}
@@ -212,9 +217,9 @@ func (s *schemer) expr(def *syntax.Definition, depth int) syntax.Expr {
 		n /= 3
 	}
 	switch {
-	case n < 22:
+	case n < 30:
 		binary.Op, binary.Right = syntax.Union, s.expr(def, depth-1)
-	case n < 34:
+	case n < 40:
 		binary.Op, binary.Right = syntax.Intersection, s.expr(def, depth-1)
 	default:
 		binary.Op, binary.Right = syntax.Exclusion, s.excluded(def, depth-1)
@@ -303,7 +308,7 @@ func (s *schemer) rules(def *syntax.Definition) {
 		if len(r.Types) == 0 {
 			continue
 		}
-		if s.chance(25) {
+		if s.chance(32) {
 			r.Multiplicity = s.multiplicity(r)
 		}
 		alike := slices.DeleteFunc(others(def, r), func(id syntax.Ident) bool { return !sharesForm(def, r, id) })
@@ -322,7 +327,7 @@ func (s *schemer) rules(def *syntax.Definition) {
 }
 
 func (s *schemer) multiplicity(r *syntax.Relation) *syntax.Multiplicity {
-	concrete := slices.ContainsFunc(r.Types, func(t *syntax.TypeRef) bool { return !t.Wildcard })
+	concrete := slices.ContainsFunc(r.Types, counts)
 	switch n := s.IntN(4); {
 	case n == 0 && concrete:
 		return &syntax.Multiplicity{Min: 1, Max: 1}
@@ -334,6 +339,9 @@ func (s *schemer) multiplicity(r *syntax.Relation) *syntax.Multiplicity {
 		return &syntax.Multiplicity{Max: 2}
 	}
 }
+
+// counts reports whether tuples of a form count for a lower bound.
+func counts(t *syntax.TypeRef) bool { return !t.Wildcard && t.Caveat == nil && !t.Expiration }
 
 // others are the writable relations of a definition other than this one, without
 // the roles: a rule about a rule's own ladder is another rule.
@@ -352,7 +360,7 @@ func others(def *syntax.Definition, r *syntax.Relation) []syntax.Ident {
 func sharesForm(def *syntax.Definition, r *syntax.Relation, other syntax.Ident) bool {
 	return slices.ContainsFunc(def.Relations, func(o *syntax.Relation) bool {
 		return o.Name.Text == other.Text && slices.ContainsFunc(o.Types, func(t *syntax.TypeRef) bool {
-			return slices.ContainsFunc(r.Types, func(u *syntax.TypeRef) bool { return formText(t) == formText(u) })
+			return slices.ContainsFunc(r.Types, func(u *syntax.TypeRef) bool { return subjectText(t) == subjectText(u) })
 		})
 	})
 }

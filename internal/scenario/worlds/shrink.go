@@ -18,7 +18,7 @@ func Shrink(t Trial, fails func(Trial) bool) Trial {
 	s := &shrinker{best: t, fails: fails}
 	for progress := true; progress; {
 		progress = false
-		for _, pass := range []func(){s.steps, s.ways, s.tuples, s.schema, s.principals, s.objects} {
+		for _, pass := range []func(){s.steps, s.ways, s.tuples, s.schema, s.contexts, s.contextual, s.principals, s.objects} {
 			before := s.accepted
 			pass()
 			progress = progress || s.accepted > before
@@ -39,7 +39,7 @@ func (s *shrinker) try(t Trial) bool {
 		return false
 	}
 	s.tries++
-	t = tidied(t)
+	t = tidied(refitted(s.best.Schema, t))
 	gone := len(t.Steps) == 0 && len(s.best.Steps) > 0 // nobody would be asked anything
 	if gone || !s.fails(t) {
 		return false
@@ -104,7 +104,7 @@ func (s *shrinker) ways() {
 				var named []Question
 				for _, q := range step.Questions {
 					for _, name := range namesOf(s.best.Schema, q.Object.Type()) {
-						named = append(named, Question{q.Object, name, q.Principal})
+						named = append(named, Question{q.Object, name, q.Asker})
 					}
 				}
 				step.Way, step.Questions = Check, named
@@ -124,6 +124,11 @@ func (s *shrinker) tuples() {
 // schema tries every edit of the schema. An edit that is kept changes what the
 // next ones are, so they are listed anew.
 func (s *shrinker) schema() {
+	if len(s.best.Apart) > 0 {
+		t := s.best
+		t.Apart = nil
+		s.try(t)
+	}
 	for i := 0; i < len(edits(s.best.Schema)); {
 		t := s.best
 		t.Schema = cloned(t.Schema)
@@ -134,16 +139,73 @@ func (s *shrinker) schema() {
 	}
 }
 
+// contexts takes away what requests and tuples bring for caveats: all of a context,
+// or single values.
+func (s *shrinker) contexts() {
+	var all []rel.Context
+	add := func(c rel.Context) rel.Context {
+		if !c.IsEmpty() && !slices.Contains(all, c) {
+			all = append(all, c)
+		}
+		return c
+	}
+	s.best.mapped(mapping{context: add})
+	for _, c := range all {
+		replace := func(by rel.Context) bool {
+			return s.try(s.best.mapped(mapping{context: func(d rel.Context) rel.Context {
+				if d == c {
+					return by
+				}
+				return d
+			}}))
+		}
+		if replace(rel.Context{}) {
+			continue
+		}
+		for name := range c.Values() {
+			fewer := c.Values()
+			delete(fewer, name)
+			replace(contextOf(fewer))
+		}
+	}
+}
+
+// contextual takes contextual tuples away from those who ask, or stores them: a
+// test file has none.
+func (s *shrinker) contextual() {
+	var all []rel.Tuple
+	for _, step := range s.best.Steps {
+		for _, q := range step.Questions {
+			for _, t := range q.Contextual {
+				if !slices.Contains(all, t) {
+					all = append(all, t)
+				}
+			}
+		}
+	}
+	for _, t := range all {
+		without := s.best.mapped(mapping{asker: func(a Asker) Asker {
+			a.Contextual = slices.DeleteFunc(slices.Clone(a.Contextual), func(u rel.Tuple) bool { return u == t })
+			return a
+		}})
+		if s.try(without) {
+			continue
+		}
+		without.Tuples = append(slices.DeleteFunc(slices.Clone(without.Tuples), func(u rel.Tuple) bool { return u.Key == t.Key }), t)
+		s.try(without)
+	}
+}
+
 // principals takes subjects away from those who ask.
 func (s *shrinker) principals() {
 	for _, p := range principalsOf(s.best) {
 		for _, subject := range p.Subjects() {
-			s.try(s.best.renamed(func(q rel.Principal) rel.Principal {
-				if q.String() != p.String() {
-					return q
+			s.try(s.best.mapped(mapping{asker: func(a Asker) Asker {
+				if a.Principal.String() == p.String() {
+					a.Principal = keeping(a.Principal, func(other rel.Subject) bool { return other != subject })
 				}
-				return keeping(q, func(other rel.Subject) bool { return other != subject })
-			}, nil))
+				return a
+			}}))
 		}
 	}
 }
@@ -192,7 +254,7 @@ func (s *shrinker) objects() {
 				}
 				return o
 			}
-			if s.try(s.best.renamed(nil, swap)) {
+			if s.try(s.best.mapped(mapping{object: swap})) {
 				break
 			}
 		}
@@ -213,6 +275,9 @@ func objectsOf(t Trial) []rel.Object {
 	for _, step := range t.Steps {
 		for _, q := range step.Questions {
 			all = append(all, q.Object)
+			for _, tuple := range q.Contextual {
+				add(tuple)
+			}
 		}
 		for _, u := range step.Updates {
 			add(u.Tuple)
@@ -222,53 +287,86 @@ func objectsOf(t Trial) []rel.Object {
 	return slices.Compact(all)
 }
 
-// renamed is the trial with other principals, or other objects, or both.
-func (t Trial) renamed(principal func(rel.Principal) rel.Principal, object func(rel.Object) rel.Object) Trial {
-	if principal == nil {
-		principal = func(p rel.Principal) rel.Principal { return p }
-	}
-	subject := func(s rel.Subject) rel.Subject { return s }
-	if object == nil {
-		object = func(o rel.Object) rel.Object { return o }
-	} else {
-		subject = func(s rel.Subject) rel.Subject {
-			o, ok := s.Object()
-			switch {
-			case !ok:
-				return s
-			case s.IsUserset():
-				return rel.Userset(object(o), s.Relation())
-			default:
-				return rel.Of(object(o))
-			}
-		}
-	}
-	tuple := func(t rel.Tuple) rel.Tuple {
-		return rel.Tuple{Object: object(t.Object), Relation: t.Relation, Subject: subject(t.Subject)}
-	}
-	t.Tuples = slices.Clone(t.Tuples)
-	for i := range t.Tuples {
-		t.Tuples[i] = tuple(t.Tuples[i])
-	}
+// A mapping says what becomes of the parts of a trial, wherever they stand. What
+// is nil stays as it is.
+type mapping struct {
+	object  func(rel.Object) rel.Object
+	context func(rel.Context) rel.Context // of requests and of tuples
+	tuple   func(rel.Tuple) rel.Tuple     // after the parts of it
+	asker   func(Asker) Asker             // after the parts of it
+}
+
+// mapped is the trial with other parts.
+func (t Trial) mapped(m mapping) Trial {
+	t.Tuples = m.tuples(t.Tuples)
 	t.Steps = slices.Clone(t.Steps)
 	for i := range t.Steps {
 		step := &t.Steps[i]
 		step.Questions, step.Updates = slices.Clone(step.Questions), slices.Clone(step.Updates)
-		for j := range step.Questions {
-			q := &step.Questions[j]
-			q.Object, q.Principal = object(q.Object), mapped(principal(q.Principal), subject)
+		for j, q := range step.Questions {
+			if m.object != nil {
+				q.Object = m.object(q.Object)
+			}
+			q.Asker = m.askerOf(q.Asker)
+			step.Questions[j] = q
 		}
-		for j := range step.Updates {
-			step.Updates[j].Tuple = tuple(step.Updates[j].Tuple)
+		for j, u := range step.Updates {
+			step.Updates[j].Tuple = m.tupleOf(u.Tuple)
 		}
 	}
 	return t
 }
 
-func mapped(p rel.Principal, subject func(rel.Subject) rel.Subject) rel.Principal {
+func (m mapping) askerOf(a Asker) Asker {
+	a.Principal = m.principalOf(a.Principal)
+	a.Contextual = m.tuples(a.Contextual)
+	if m.context != nil {
+		a.Context = m.context(a.Context)
+	}
+	if m.asker != nil {
+		a = m.asker(a)
+	}
+	return a
+}
+
+func (m mapping) tuples(all []rel.Tuple) []rel.Tuple {
+	all = slices.Clone(all)
+	for i, t := range all {
+		all[i] = m.tupleOf(t)
+	}
+	return all
+}
+
+func (m mapping) tupleOf(t rel.Tuple) rel.Tuple {
+	if m.object != nil {
+		t.Object = m.object(t.Object)
+	}
+	t.Subject = m.subjectOf(t.Subject)
+	if m.context != nil {
+		t.Caveat.Context = m.context(t.Caveat.Context)
+	}
+	if m.tuple != nil {
+		t = m.tuple(t)
+	}
+	return t
+}
+
+func (m mapping) subjectOf(s rel.Subject) rel.Subject {
+	o, ok := s.Object()
+	switch {
+	case !ok || m.object == nil:
+		return s
+	case s.IsUserset():
+		return rel.Userset(m.object(o), s.Relation())
+	default:
+		return rel.Of(m.object(o))
+	}
+}
+
+func (m mapping) principalOf(p rel.Principal) rel.Principal {
 	subjects := slices.Clone(p.Subjects())
 	for i := range subjects {
-		subjects[i] = subject(subjects[i])
+		subjects[i] = m.subjectOf(subjects[i])
 	}
 	other, err := rel.NewPrincipal(subjects[0], subjects[1:]...)
 	if err != nil {
@@ -280,7 +378,7 @@ func mapped(p rel.Principal, subject func(rel.Subject) rel.Subject) rel.Principa
 // cloned copies a tree as far as an edit changes it in place; expressions are
 // only ever replaced, and so are shared.
 func cloned(file *syntax.File) *syntax.File {
-	copied := &syntax.File{}
+	copied := &syntax.File{Caveats: slices.Clone(file.Caveats)}
 	relations := func(all []*syntax.Relation) []*syntax.Relation {
 		list := make([]*syntax.Relation, len(all))
 		for i, r := range all {

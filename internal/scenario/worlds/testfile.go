@@ -5,9 +5,12 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/pemba-io/pemba/internal/fault"
+	"github.com/pemba-io/pemba/internal/invariant"
 	"github.com/pemba-io/pemba/internal/oracle"
+	"github.com/pemba-io/pemba/internal/rel"
 )
 
 // A Finding is a world on which a system and the oracle disagree, and the
@@ -22,8 +25,11 @@ type Finding struct {
 // Find plays the trial of one seed, and shrinks it where the system disagrees.
 // A seed that makes no world is an error of this package.
 func Find(ctx context.Context, system System, seed uint64) (Tally, *Finding, error) {
-	trial := New(seed).Trial()
-	tally, first, err := trial.Run(ctx, system)
+	return find(ctx, system, seed, New(seed).Trial(), newBook())
+}
+
+func find(ctx context.Context, system System, seed uint64, trial Trial, known *book) (Tally, *Finding, error) {
+	tally, first, err := trial.run(ctx, system, known)
 	if err != nil || first == nil {
 		return tally, nil, err
 	}
@@ -70,19 +76,25 @@ func (f *Finding) String() string {
 }
 
 // String is the trial as a test file: what the oracle says is what is expected.
+// A test file has no clock and no contextual tuples. So everything is shown as it
+// is when the clock has stopped, and what else is to be known stands in comments.
 func (t Trial) String() string {
 	var b strings.Builder
 	b.WriteString("schema: |\n")
-	for line := range strings.Lines(SchemaText(t.Schema)) {
+	for line := range strings.Lines(t.schemaText()) {
 		b.WriteString("  " + line)
 	}
+	t, moves := t.stopped()
 	if len(t.Tuples) > 0 {
 		b.WriteString("relationships: |\n")
 		for _, tuple := range t.Tuples {
 			fmt.Fprintf(&b, "  %s\n", tuple)
 		}
 	}
-	world, err := oracle.Load(t.Schema, t.Tuples)
+	for _, move := range moves {
+		fmt.Fprintf(&b, "# %s\n", move)
+	}
+	world, err := oracle.LoadAt(t.Schema, t.Tuples, start)
 	if err != nil {
 		fmt.Fprintf(&b, "# The oracle has no answer: %v\n", err)
 		return b.String()
@@ -92,7 +104,8 @@ func (t Trial) String() string {
 		firstWrite = len(t.Steps)
 	}
 	expected := expect(world, t.Steps[:firstWrite])
-	if len(expected.granted)+len(expected.denied) > 0 {
+	b.WriteString(expected.comments())
+	if len(expected.granted)+len(expected.conditional)+len(expected.denied) > 0 {
 		b.WriteString("assertions:\n" + expected.assertions("  "))
 	}
 	b.WriteString(expected.rolesText(""))
@@ -101,6 +114,47 @@ func (t Trial) String() string {
 		writesText(&b, world, t.Steps[firstWrite:])
 	}
 	return b.String()
+}
+
+// stopped is the trial as it is when its clock has moved for the last time, and
+// what it did before. Whoever reads the file has another clock: so what has expired
+// by then did so a generation ago, and what has not does so in the far future.
+func (t Trial) stopped() (Trial, []string) {
+	now := start
+	var moves []string
+	rest := slices.DeleteFunc(slices.Clone(t.Steps), func(s Step) bool {
+		if s.Way == Advance {
+			moves = append(moves, fmt.Sprintf("The clock moves from %s to %s.", now.Format(time.RFC3339Nano), s.To.Format(time.RFC3339Nano)))
+			now = s.To
+		}
+		return s.Way == Advance
+	})
+	if len(moves) > 0 {
+		for _, tuple := range t.Tuples {
+			if !tuple.Expires.Never() {
+				moves = append(moves, "There it is "+tuple.String()+".")
+			}
+		}
+	}
+	t.Steps = rest
+	return t.mapped(mapping{tuple: func(tuple rel.Tuple) rel.Tuple {
+		switch at := tuple.Expires.Time(); {
+		case tuple.Expires.Never():
+		case tuple.Expires.PassedAt(now):
+			tuple.Expires = shifted(at, -25)
+		default:
+			tuple.Expires = shifted(at, 900)
+		}
+		return tuple
+	}}), moves
+}
+
+func shifted(at time.Time, years int) rel.Expiry {
+	e, err := rel.NewExpiry(at.AddDate(years, 0, 0))
+	if err != nil {
+		panic(invariant.Unreachable("expiry of a test file", err))
+	}
+	return e
 }
 
 func writesText(b *strings.Builder, world *oracle.Oracle, steps []Step) {
@@ -130,7 +184,9 @@ func writesText(b *strings.Builder, world *oracle.Oracle, steps []Step) {
 		for end < len(steps) && steps[end].Way != Write {
 			end++
 		}
-		if expected := expect(world, steps[i+1:end]); !expected.empty() {
+		expected := expect(world, steps[i+1:end])
+		b.WriteString(expected.comments())
+		if !expected.empty() {
 			b.WriteString("    then:\n" + expected.assertions("      ") + expected.rolesText("      "))
 		}
 	}
@@ -138,44 +194,63 @@ func writesText(b *strings.Builder, world *oracle.Oracle, steps []Step) {
 
 // expectations are what the oracle says of some questions, each said once.
 type expectations struct {
-	granted, denied []string
-	roles           []string
+	granted, conditional, denied []string
+	roles                        []string
+	beside                       []string // with contextual tuples, which no case can have
 }
 
-func (e expectations) empty() bool { return len(e.granted)+len(e.denied)+len(e.roles) == 0 }
+func (e expectations) empty() bool {
+	return len(e.granted)+len(e.conditional)+len(e.denied)+len(e.roles) == 0
+}
+
+func (e *expectations) assert(access *oracle.Access, q Question) {
+	truth := access.Result(q.Object, q.Name)
+	list, text := &e.denied, q.String()
+	switch truth {
+	case oracle.Yes:
+		list = &e.granted
+	case oracle.Conditional:
+		list = &e.conditional
+	}
+	if len(q.Contextual) > 0 {
+		list, text = &e.beside, fmt.Sprintf("%s: %v", q.all(), truth)
+	}
+	if !slices.Contains(*list, text) {
+		*list = append(*list, text)
+	}
+}
 
 func expect(world *oracle.Oracle, steps []Step) expectations {
 	var e expectations
-	assert := func(q Question, granted bool) {
-		list := &e.denied
-		if granted {
-			list = &e.granted
-		}
-		if !slices.Contains(*list, q.String()) {
-			*list = append(*list, q.String())
-		}
-	}
 	for _, step := range steps {
 		for _, q := range step.Questions {
-			access := world.For(q.Principal)
+			with, err := world.With(q.Contextual)
+			if err != nil {
+				panic(invariant.Unreachable("contextual tuples of a trial", err))
+			}
+			access := with.For(q.Principal, q.Context)
 			if step.Way != Effective {
-				assert(q, access.Holds(q.Object, q.Name))
+				e.assert(access, q)
 				continue
 			}
-			role := access.Role(q.Object)
-			if role == "" {
-				role = "none"
-			}
-			line := fmt.Sprintf("%q: %s", q.Object.String()+"@"+q.Principal.String(), role)
-			if !slices.Contains(e.roles, line) {
-				e.roles = append(e.roles, line)
+			role := fmt.Sprintf("%q: %s", q.Object.String()+"@"+q.Principal.String()+withText(q.Context), roleText(access.Role(q.Object)))
+			if len(q.Contextual) == 0 && !slices.Contains(e.roles, role) {
+				e.roles = append(e.roles, role)
 			}
 			for _, name := range world.PermissionsOf(q.Object.Type()) {
-				assert(Question{q.Object, name, q.Principal}, access.Holds(q.Object, name))
+				e.assert(access, Question{q.Object, name, q.Asker})
 			}
 		}
 	}
 	return e
+}
+
+func (e expectations) comments() string {
+	var b strings.Builder
+	for _, text := range e.beside {
+		b.WriteString("# Asked, too: " + text + "\n")
+	}
+	return b.String()
 }
 
 func (e expectations) assertions(indent string) string {
@@ -183,7 +258,7 @@ func (e expectations) assertions(indent string) string {
 	for _, list := range []struct {
 		key   string
 		texts []string
-	}{{"assertTrue", e.granted}, {"assertFalse", e.denied}} {
+	}{{"assertTrue", e.granted}, {"assertCaveated", e.conditional}, {"assertFalse", e.denied}} {
 		if len(list.texts) == 0 {
 			continue
 		}

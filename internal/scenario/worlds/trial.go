@@ -4,20 +4,42 @@ import (
 	"context"
 	"math/rand/v2"
 	"slices"
+	"time"
 
+	"github.com/pemba-io/pemba/internal/oracle"
 	"github.com/pemba-io/pemba/internal/rel"
 	"github.com/pemba-io/pemba/internal/schema/syntax"
 )
 
 // A System is what is compared with the oracle.
 type System interface {
-	// Load makes a world of its own, in place of whatever was loaded before.
-	Load(ctx context.Context, schema string, tuples []rel.Tuple) error
-	Check(ctx context.Context, q Question) (granted bool, err error)
-	// Effective is the effective role, "" for none, and every permission that holds.
-	Effective(ctx context.Context, object rel.Object, principal rel.Principal) (role rel.Name, permissions []rel.Name, err error)
+	// Load makes a world of its own, in place of whatever was loaded before, on a
+	// clock that stands at a time.
+	Load(ctx context.Context, at time.Time, schema string, tuples []rel.Tuple) error
+	// Advance puts the clock forward. Nothing else moves it.
+	Advance(to time.Time)
+	Check(ctx context.Context, q Question) (Answer, error)
+	// Effective is the effective access on the question's object.
+	Effective(ctx context.Context, q Question) (Access, error)
 	// Batch answers many questions at once, in their order.
-	Batch(ctx context.Context, questions []Question) (granted []bool, err error)
+	Batch(ctx context.Context, questions []Question) ([]Answer, error)
+}
+
+// An Answer is what a system says to a question.
+type Answer struct {
+	Result  oracle.Truth
+	Missing []oracle.Missing // what a conditional answer hangs on
+	// Until is when the answer, of the same tuples, can change at the earliest;
+	// the zero Expiry says that it never does.
+	Until rel.Expiry
+}
+
+// An Access is what a system says of all that somebody holds on an object.
+type Access struct {
+	Role, ConditionalRole               rel.Name // empty for none; the conditional one only where it is higher
+	Permissions, ConditionalPermissions []rel.Name
+	Missing                             []oracle.Missing // what the conditional ones hang on
+	Until                               rel.Expiry
 }
 
 // A Writer is a System that can be written to after it was loaded. Where it
@@ -30,15 +52,17 @@ type Writer interface {
 // needed to see a disagreement again.
 type Trial struct {
 	Schema *syntax.File
+	Apart  []string
 	Tuples []rel.Tuple
 	Steps  []Step
 }
 
-// A Step asks questions in one of three ways, or writes.
+// A Step asks questions in one of three ways, or writes, or puts the clock forward.
 type Step struct {
 	Way       Way
 	Questions []Question   // for Effective the names are empty
 	Updates   []rel.Update // for Write alone
+	To        time.Time    // for Advance alone
 }
 
 // A Way is how a step asks.
@@ -50,6 +74,7 @@ const (
 	Batch
 	Effective
 	Write
+	Advance
 )
 
 func (w Way) String() string {
@@ -62,26 +87,34 @@ func (w Way) String() string {
 		return "effective access"
 	case Write:
 		return "write"
+	case Advance:
+		return "advance"
 	default:
 		return "none"
 	}
 }
 
 const (
+	effectiveMax   = 60 // questions for effective access at first
 	batchQuestions = 50 // items of a batch
 	writesMin      = 2  // after the first questions
 	writesMax      = 8
 	askedFirst     = 150 // questions by Check, and as many by Batch
-	askedAfter     = 30  // questions after each write
+	askedAfter     = 30  // questions after each write and each move of the clock
 )
 
 // Trial is what is asked of a world: questions by Check and by Batch, in an
-// order of chance, and the effective access of each principal on each object;
-// then a few writes, each with questions after it. Of a large world not all is
-// asked: the next world shows more than the rest of this one.
+// order of chance, and the effective access of each asker on each object; then a
+// few writes, each on a clock that has moved, and with questions after it. Of a
+// large world not all is asked: the next world shows more than the rest of this
+// one.
+//
+// The clock moves before every write, so that no two are committed at one time: a
+// system may put the second a little later, and what expires in between is its
+// own affair.
 func (w *World) Trial() Trial {
 	d := &dice{rand.New(rand.NewPCG(w.Seed, trialStream))}
-	t := Trial{Schema: w.Schema, Tuples: w.Tuples}
+	t := Trial{Schema: w.Schema, Apart: w.Apart, Tuples: w.Tuples}
 	all := w.Questions()
 	ask := func(n int) []Question {
 		d.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
@@ -89,20 +122,49 @@ func (w *World) Trial() Trial {
 	}
 	t.Steps = append(t.Steps, Step{Way: Check, Questions: ask(askedFirst)})
 	var effective []Question
-	for _, principal := range w.Principals {
+	for _, asker := range w.Askers {
 		for _, object := range w.Objects {
-			effective = append(effective, Question{Object: object, Principal: principal})
+			effective = append(effective, Question{Object: object, Asker: asker})
 		}
 	}
-	t.Steps = append(t.Steps, Step{Way: Effective, Questions: effective})
+	t.Steps = append(t.Steps, Step{Way: Effective, Questions: some(d, effective, effectiveMax)})
 	for chunk := range slices.Chunk(ask(askedFirst), batchQuestions) {
 		t.Steps = append(t.Steps, Step{Way: Batch, Questions: chunk})
 	}
-	p := &population{dice: d, schema: w.Schema, shape: shape{objects: 3, users: 3}}
+	p := &population{dice: d, schema: w.Schema, shape: shape{objects: 3, users: 3}, now: start}
 	for range writesMin + d.IntN(writesMax-writesMin+1) {
+		p.now = p.next(w.Tuples)
+		t.Steps = append(t.Steps, Step{Way: Advance, To: p.now})
+		if d.chance(40) {
+			t.Steps = append(t.Steps, Step{Way: pick(d, []Way{Check, Batch}), Questions: ask(askedAfter)})
+		}
 		t.Steps = append(t.Steps,
 			Step{Way: Write, Updates: p.updates(w.Tuples)},
 			Step{Way: pick(d, []Way{Check, Batch}), Questions: ask(askedAfter)})
+		if d.chance(30) {
+			t.Steps = append(t.Steps, Step{Way: Effective, Questions: some(d, effective, askedAfter)})
+		}
 	}
 	return t
+}
+
+// next is where the clock moves: mostly to the time at which something expires, or
+// to just before.
+func (p *population) next(tuples []rel.Tuple) time.Time {
+	later := p.now.Add(time.Second)
+	var coming []time.Time
+	for _, t := range tuples {
+		if e := t.Expires.Time(); e.After(later) {
+			coming = append(coming, e)
+		}
+	}
+	if len(coming) == 0 || p.chance(20) {
+		return later
+	}
+	// The next one, and not one of all, for else the clock were at the end at once.
+	first := slices.MinFunc(coming, time.Time.Compare)
+	if p.chance(35) {
+		return first.Add(-time.Microsecond)
+	}
+	return first
 }

@@ -2,6 +2,8 @@ package worlds
 
 import (
 	"fmt"
+	"slices"
+	"time"
 
 	"github.com/pemba-io/pemba/internal/invariant"
 	"github.com/pemba-io/pemba/internal/oracle"
@@ -13,9 +15,11 @@ import (
 // oracle's own judgement, so that what is there satisfies the schema's rules.
 type population struct {
 	*dice
-	shape  shape
-	schema *syntax.File
-	world  *oracle.Oracle
+	shape   shape
+	schema  *syntax.File
+	world   *oracle.Oracle
+	now     time.Time   // expirations are drawn around it
+	expired []rel.Tuple // written too late: they break no rule, and are not there
 }
 
 func (p *population) populate() {
@@ -34,6 +38,8 @@ func (p *population) populate() {
 	}
 	wanted = append(wanted, p.chain()...)
 	wanted = append(wanted, p.clique()...)
+	p.expired = slices.DeleteFunc(slices.Clone(wanted), func(t rel.Tuple) bool { return !t.Expires.PassedAt(p.now) })
+	wanted = slices.DeleteFunc(wanted, func(t rel.Tuple) bool { return t.Expires.PassedAt(p.now) })
 	if !p.shape.rules {
 		p.put(wanted...) // nothing can refuse them
 		return
@@ -41,6 +47,19 @@ func (p *population) populate() {
 	for _, i := range p.Perm(len(wanted)) {
 		p.put(p.completed(wanted[i], 3)...)
 	}
+}
+
+// stored is what the world holds: the live tuples, and of those that have expired
+// such as are not there again.
+func (p *population) stored() []rel.Tuple {
+	all := slices.Clone(p.world.Tuples())
+	for _, t := range p.expired {
+		if !slices.ContainsFunc(all, func(u rel.Tuple) bool { return u.Key == t.Key }) {
+			all = append(all, t)
+		}
+	}
+	slices.SortFunc(all, rel.Tuple.Compare)
+	return all
 }
 
 func (p *population) objects(def *syntax.Definition) int {
@@ -71,8 +90,10 @@ func (p *population) completed(t rel.Tuple, depth int) []rel.Tuple {
 	def := definitionOf(p.schema, string(t.Object.Type()))
 	for _, r := range stored(def) {
 		if r.Name.Text == string(t.Relation) && r.Of != nil {
-			beside := rel.Tuple{Object: t.Object, Relation: rel.Name(r.Of.Text), Subject: t.Subject}
-			all = append(all, p.completed(beside, depth-1)...)
+			beside := rel.Tuple{Key: rel.Key{Object: t.Object, Relation: rel.Name(r.Of.Text), Subject: t.Subject}}
+			if beside, ok := p.changed(beside); ok {
+				all = append(all, p.completed(beside, depth-1)...)
+			}
 		}
 	}
 	objects := []rel.Object{t.Object}
@@ -81,12 +102,12 @@ func (p *population) completed(t rel.Tuple, depth int) []rel.Tuple {
 	}
 	for _, object := range objects {
 		for _, r := range stored(definitionOf(p.schema, string(object.Type()))) {
-			if r.Multiplicity == nil || r.Multiplicity.Min == 0 || p.standsAt(object, r) || (object == t.Object && r.Name.Text == string(t.Relation)) {
+			itself := object == t.Object && r.Name.Text == string(t.Relation) && t.Always()
+			if r.Multiplicity == nil || r.Multiplicity.Min == 0 || p.standsAt(object, r) || itself {
 				continue
 			}
-			if missing, ok := p.tuple(object, r); ok {
-				all = append(all, p.completed(missing, depth-1)...)
-			}
+			form := pick(p.dice, r.Types[slices.IndexFunc(r.Types, counts):][:1])
+			all = append(all, p.completed(p.ofForm(object, r, form), depth-1)...)
 		}
 	}
 	return all
@@ -94,7 +115,7 @@ func (p *population) completed(t rel.Tuple, depth int) []rel.Tuple {
 
 func (p *population) standsAt(object rel.Object, r *syntax.Relation) bool {
 	for _, t := range p.world.Tuples() {
-		if t.Object == object && string(t.Relation) == r.Name.Text {
+		if t.Object == object && string(t.Relation) == r.Name.Text && t.Always() && !t.Subject.IsWildcard() {
 			return true
 		}
 	}
@@ -106,7 +127,14 @@ func (p *population) tuple(object rel.Object, r *syntax.Relation) (t rel.Tuple, 
 	if len(r.Types) == 0 {
 		return rel.Tuple{}, false
 	}
-	return rel.Tuple{Object: object, Relation: rel.Name(r.Name.Text), Subject: p.subject(pick(p.dice, r.Types))}, true
+	return p.ofForm(object, r, pick(p.dice, r.Types)), true
+}
+
+// ofForm draws a tuple of one form.
+func (p *population) ofForm(object rel.Object, r *syntax.Relation, form *syntax.TypeRef) rel.Tuple {
+	t := rel.Tuple{Key: rel.Key{Object: object, Relation: rel.Name(r.Name.Text), Subject: p.subject(form)}}
+	p.attributes(&t, form)
+	return t
 }
 
 func (p *population) subject(form *syntax.TypeRef) rel.Subject {
@@ -131,10 +159,10 @@ func (p *population) chain() []rel.Tuple {
 	var tuples []rel.Tuple
 	p.eachRecursive(p.shape.chain, func(def *syntax.Definition, r *syntax.Relation, form *syntax.TypeRef) {
 		for i := range p.shape.chain {
-			tuples = append(tuples, nested(def, r, form, i+1, i+2))
+			tuples = append(tuples, p.nested(def, r, form, i+1, i+2))
 		}
 		if p.chance(30) {
-			tuples = append(tuples, nested(def, r, form, p.shape.chain, 1)) // and back to the start
+			tuples = append(tuples, p.nested(def, r, form, p.shape.chain, 1)) // and back to the start
 		}
 	})
 	return tuples
@@ -146,7 +174,7 @@ func (p *population) clique() []rel.Tuple {
 	p.eachRecursive(p.shape.clique, func(def *syntax.Definition, r *syntax.Relation, form *syntax.TypeRef) {
 		for i := range p.shape.clique {
 			for j := range p.shape.clique {
-				tuples = append(tuples, nested(def, r, form, i+1, j+1))
+				tuples = append(tuples, p.nested(def, r, form, i+1, j+1))
 			}
 		}
 	})
@@ -174,12 +202,38 @@ func (p *population) eachRecursive(length int, visit func(*syntax.Definition, *s
 	}
 }
 
-func nested(def *syntax.Definition, r *syntax.Relation, form *syntax.TypeRef, outer, inner int) rel.Tuple {
+func (p *population) nested(def *syntax.Definition, r *syntax.Relation, form *syntax.TypeRef, outer, inner int) rel.Tuple {
 	subject := rel.Of(objectOf(def.Name.Text, fmt.Sprint(inner)))
 	if form.Relation != nil {
 		subject = rel.Userset(objectOf(def.Name.Text, fmt.Sprint(inner)), rel.Name(form.Relation.Text))
 	}
-	return rel.Tuple{Object: objectOf(def.Name.Text, fmt.Sprint(outer)), Relation: rel.Name(r.Name.Text), Subject: subject}
+	t := rel.Tuple{Key: rel.Key{Object: objectOf(def.Name.Text, fmt.Sprint(outer)), Relation: rel.Name(r.Name.Text), Subject: subject}}
+	p.attributes(&t, form)
+	return t
+}
+
+// askers draws who asks: each principal twice, with another context or other
+// contextual tuples, so that whatever is kept from one question for the next is
+// kept for the wrong one.
+func (p *population) askers() []Asker {
+	var all []Asker
+	for _, principal := range p.principals() {
+		first := Asker{principal, p.requestContext(), p.contextual()}
+		all = append(all, first)
+		second := first
+		switch n := p.IntN(100); {
+		case !p.shape.conditions && n < 70:
+			continue
+		case n < 62:
+			second.Context = p.requestContext()
+		default:
+			second.Contextual = p.contextual()
+		}
+		if second.Context != first.Context || len(second.Contextual)+len(first.Contextual) > 0 {
+			all = append(all, second)
+		}
+	}
+	return all
 }
 
 // principals draws who asks: each plain subject that may be known, one that
@@ -219,7 +273,7 @@ func (p *population) principals() []rel.Principal {
 		add(pick(p.dice, usersets))
 	case n < 40:
 		add(pick(p.dice, beside))
-	case n < 70:
+	case n < 62:
 		add(rel.Of(objectOf("user", "unknown")))
 	}
 	return all

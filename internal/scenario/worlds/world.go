@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"time"
 
 	"github.com/pemba-io/pemba/internal/invariant"
 	"github.com/pemba-io/pemba/internal/oracle"
@@ -20,25 +21,60 @@ import (
 	"github.com/pemba-io/pemba/internal/schema/syntax"
 )
 
-// A World is a schema, tuples that satisfy it, and principals to ask about.
+// A World is a schema, tuples that satisfy it, and who asks about them.
 type World struct {
-	Seed       uint64
-	Schema     *syntax.File
-	Tuples     []rel.Tuple
-	Principals []rel.Principal
-	Objects    []rel.Object // to ask about
+	Seed    uint64
+	Schema  *syntax.File
+	Apart   []string // what stands in partials where the schema is written as text; see partials.go
+	Tuples  []rel.Tuple
+	Askers  []Asker
+	Objects []rel.Object // to ask about
+}
+
+// An Asker is who asks, and what the request brings along.
+type Asker struct {
+	Principal  rel.Principal
+	Context    rel.Context
+	Contextual []rel.Tuple
 }
 
 // A Question asks whether a principal holds a name on an object.
 type Question struct {
-	Object    rel.Object
-	Name      rel.Name
-	Principal rel.Principal
+	Object rel.Object
+	Name   rel.Name
+	Asker
 }
 
+// String is the question as a test file writes it, which has no contextual tuples.
 func (q Question) String() string {
-	return fmt.Sprintf("%s#%s@%s", q.Object, q.Name, q.Principal)
+	return fmt.Sprintf("%s#%s@%s%s", q.Object, q.Name, q.Principal, withText(q.Context))
 }
+
+// withText is how a context follows a question.
+func withText(c rel.Context) string {
+	if c.IsEmpty() {
+		return ""
+	}
+	return " with " + c.String()
+}
+
+// String is the asker with all that the request brings.
+func (a Asker) String() string { return a.Principal.String() + withText(a.Context) + a.besideText() }
+
+// besideText says which tuples a request brings.
+func (a Asker) besideText() string {
+	if len(a.Contextual) == 0 {
+		return ""
+	}
+	return " beside " + tuplesText(a.Contextual)
+}
+
+// all is the question with all that the request brings.
+func (q Question) all() string { return q.String() + q.besideText() }
+
+// start is the time at which every world begins. What expires in it does so
+// around this time.
+var start = time.Date(2030, 1, 1, 12, 0, 0, 0, time.UTC)
 
 // New makes the world of a seed.
 func New(seed uint64) *World {
@@ -49,9 +85,9 @@ func New(seed uint64) *World {
 	if err != nil {
 		panic(invariant.Unreachable("schema of a random world", err))
 	}
-	p := &population{dice: d, shape: shape, schema: schema, world: empty}
+	p := &population{dice: d, shape: shape, schema: schema, world: empty.At(start), now: start}
 	p.populate()
-	return &World{Seed: seed, Schema: schema, Tuples: p.world.Tuples(), Principals: p.principals(), Objects: p.asked()}
+	return &World{Seed: seed, Schema: schema, Apart: apart(d, schema), Tuples: p.stored(), Askers: p.askers(), Objects: p.asked()}
 }
 
 // worldStream keeps the draws of a world apart from those of what is done to it.
@@ -71,6 +107,7 @@ type shape struct {
 	clique     int  // how many groups are each a member of all others; 0 for none
 	rules      bool // with multiplicities, one-role rules and `of`
 	monotone   bool // without `-` and `except`
+	conditions bool // with caveats and expirations
 }
 
 func newShape(d *dice) shape {
@@ -78,9 +115,10 @@ func newShape(d *dice) shape {
 		containers: 2 + d.IntN(3),
 		objects:    2 + d.IntN(2),
 		users:      2 + d.IntN(2),
-		perPlace:   4 + d.IntN(4),
-		rules:      d.chance(30),
-		monotone:   d.chance(8),
+		perPlace:   5 + d.IntN(6),
+		rules:      d.chance(36),
+		monotone:   d.chance(5),
+		conditions: d.chance(90),
 	}
 	switch {
 	case d.chance(2):
@@ -97,16 +135,16 @@ func newShape(d *dice) shape {
 // long chain would ask most of the questions.
 const objectsMax = 10
 
-// Questions are every name of every object to ask about, for every principal;
+// Questions are every name of every object to ask about, by every asker;
 // but relations, whose answers are the simplest, only of every second object.
 func (w *World) Questions() []Question {
 	var all []Question
-	for _, principal := range w.Principals {
+	for _, asker := range w.Askers {
 		for i, object := range w.Objects {
 			simple := len(definitionOf(w.Schema, string(object.Type())).Relations)
 			for j, name := range namesOf(w.Schema, object.Type()) {
 				if i%2 == 0 || j >= simple {
-					all = append(all, Question{object, name, principal})
+					all = append(all, Question{object, name, asker})
 				}
 			}
 		}

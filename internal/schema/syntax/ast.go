@@ -30,8 +30,9 @@ type Use struct {
 
 // An Import is `import "PATH"`.
 type Import struct {
-	At   Pos
-	Path string
+	At     Pos
+	Path   string
+	PathAt Pos // of the quote that opens it
 }
 
 // A Caveat is `caveat NAME(params) { CEL }`; the body is kept as text.
@@ -53,6 +54,7 @@ type Param struct {
 // A Definition is `definition NAME { … }`, or a partial of the same form.
 type Definition struct {
 	At        Pos
+	End       Pos    // of the brace that closes it; no place where none does
 	Doc       string // the text of the doc comment before it, without its marks
 	Name      Ident
 	Relations []*Relation

@@ -79,7 +79,7 @@ var wants = [...]struct{ thing, remedy string }{
 	aPath:          {"a path in quotes", "write `import \"path/of/the/file.zed\"`"},
 	aBrace:         {"`{`", "open the block with `{` on this line, and close it with `}`"},
 	theTypes:       {"`:` and types", "write `relation NAME: TYPE | TYPE`"},
-	anEqualsSign:   {"`=` and an expression", "write `permission NAME = EXPR`"},
+	anEqualsSign:   {"`=` and an expression", "write `permission NAME = EXPR`, or `permission NAME: TYPE | TYPE = EXPR`"},
 	anExpression:   {"a name or another expression", "an expression is made of names, `relation->name`, `+`, `&`, `-`, `nil` and parentheses"},
 	anyOrAll:       {"`any` or `all`", "write `relation.any(name)` or `relation.all(name)`"},
 	aParenthesis:   {"`(`", "write `relation.any(name)` or `relation.all(name)`"},

@@ -31,8 +31,10 @@ func TestNamesThatAreWordsSurviveFormatting(t *testing.T) {
 }
 
 func (w *writer) schema() {
-	w.WriteString("use roles\nuse expiration\nuse partial\n")
+	w.WriteString("use roles\nuse expiration\nuse partial\nuse import\n")
+	w.maybe(func() { w.WriteString(w.pick("import \"a/b.zed\"\n", "import 'of \"quotes\"'\n")) })
 	for range 1 + w.IntN(3) {
+		w.maybe(w.caveat)
 		w.WriteString(w.pick("definition ", "partial ") + w.name() + " {\n")
 		for range w.IntN(6) {
 			w.member()
@@ -40,6 +42,13 @@ func (w *writer) schema() {
 		}
 		w.WriteString("}\n")
 	}
+}
+
+// caveat writes CEL that has braces, quotes and comments of its own.
+func (w *writer) caveat() {
+	w.WriteString("caveat " + w.name() + "(" + w.name() + w.pick(" int", " list<string>, b map<any>") + ") {")
+	w.WriteString(w.pick("true", " // a } b\n x in y ", "\n  {'}': 1}['}'] == 1 &&\n\t!false\n", " \"{\" == r'\\' "))
+	w.WriteString("}\n")
 }
 
 func (w *writer) member() {

@@ -64,6 +64,7 @@ type statement struct {
 	parens   int // open ones, brackets too: in them a line's end is nothing
 	operands int // of the current expression
 	inRule   bool
+	inParams bool // of a caveat, which may be called like a member: `relation string`
 	pending  part // what the next plain token is to the printer
 }
 
@@ -152,7 +153,7 @@ func (p *parser) importFile() {
 	}
 	t := p.take(plain)
 	path := strings.TrimSuffix(t.text[1:], t.text[:1])
-	p.file.Imports = append(p.file.Imports, &Import{At: start.at, Path: path})
+	p.file.Imports = append(p.file.Imports, &Import{At: start.at, Path: path, PathAt: t.at})
 }
 
 // separators goes over `;`, to the next statement.

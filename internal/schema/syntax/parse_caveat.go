@@ -8,7 +8,9 @@ func (p *parser) caveat() {
 	opened := p.peek(0)
 	if p.expect('(', tight, theParameters) {
 		p.parens++
+		p.inParams = true
 		c.Params = p.params()
+		p.inParams = false
 		p.closeParenthesis(opened)
 	}
 	if _, ok := p.block(); ok && p.last.kind == '{' {

@@ -34,6 +34,7 @@ func (p *parser) body(d *Definition, opened *token) {
 		switch t := p.peek(0); {
 		case t.kind == '}':
 			p.begin(closes)
+			d.End = t.at
 			return
 		case t.kind == endOfText, p.atTopLevel():
 			if opened != nil {

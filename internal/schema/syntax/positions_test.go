@@ -59,6 +59,13 @@ func checkPositions(t *testing.T, file *File, text string, whole bool) {
 			check(n.At, "use")
 		case Import:
 			check(n.At, "import")
+			if quote := text[n.PathAt.Offset]; quote != '"' && quote != '\'' {
+				t.Fatalf("the path of an import is not at %v", n.PathAt)
+			}
+		case Definition:
+			if whole || n.End != (Pos{}) {
+				check(n.End, "}")
+			}
 		case Caveat:
 			if n.Body != "" {
 				check(n.BodyAt, n.Body)

@@ -89,6 +89,9 @@ func (p *parser) atRelationOrPermission() bool {
 	if !t.is("relation") && !t.is("permission") || next.kind != word || next.first {
 		return false
 	}
+	if p.inParams {
+		return p.peek(2).kind == ':' || p.peek(2).kind == '='
+	}
 	switch next.text {
 	case "of", "one", "granted", "revoked", "except", "with", "and":
 		return p.peek(2).kind == ':' || p.peek(2).kind == '='
