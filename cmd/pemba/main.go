@@ -28,6 +28,7 @@ type commandLine struct {
 	Read    readCmd    `cmd:"" takes:"server,output" help:"List or count the stored tuples that a filter selects."`
 	Schema  schemaCmd  `cmd:"" help:"Read, write, check and format schemas."`
 	Test    testCmd    `cmd:"" takes:"output" help:"Run test files, without a server."`
+	Lsp     lspCmd     `cmd:"" help:"Serve the schema language to an editor."`
 	Version versionCmd `cmd:"" takes:"output" help:"Show what this binary was built from."`
 }
 
