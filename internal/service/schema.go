@@ -128,7 +128,7 @@ func (f *fittingSchema) pass(ctx context.Context, first bool) (done bool, err er
 		f.judged = snap.Revision()
 		return f.command.DryRun || len(f.answer.Conflicts) > 0, err
 	}
-	changed, err := f.changed(ctx, snap.Revision())
+	changed, err := f.changed(ctx, snap)
 	if err != nil || len(changed) <= changesHeldMax {
 		return true, err
 	}
@@ -172,18 +172,15 @@ func (f *fittingSchema) mustBeExpected(inForce uint64) error {
 		Do("read the schema again, and decide anew").In("expected_version")
 }
 
-// changed are the tuples that were written after what is judged, up to a revision.
-func (f *fittingSchema) changed(ctx context.Context, last rel.Revision) ([]rel.Key, error) {
+// changed are the tuples that were written after what is judged, up to a snapshot.
+func (f *fittingSchema) changed(ctx context.Context, snap *tupledb.Snapshot) ([]rel.Key, error) {
 	var keys []rel.Key
-	for change, err := range f.store.Changes(f.judged + 1) {
+	for change, err := range snap.Changes(f.judged + 1) {
 		if err == nil {
 			err = fault.Ended(ctx)
 		}
 		if err != nil {
 			return nil, err
-		}
-		if change.Revision > last {
-			break
 		}
 		for _, tuples := range [][]rel.Tuple{change.Put, change.Touch, change.Delete} {
 			for _, t := range tuples {
@@ -201,7 +198,7 @@ func (f *fittingSchema) commit(ctx context.Context, snap *tupledb.Snapshot) (tup
 	if err != nil || same && f.answer.Before != nil {
 		return tupledb.Commit{}, err
 	}
-	changed, err := f.changed(ctx, snap.Revision())
+	changed, err := f.changed(ctx, snap)
 	if err != nil {
 		return tupledb.Commit{}, err
 	}

@@ -64,13 +64,22 @@ type SchemaVersion struct {
 // Changes yields the change log from a revision on, up to what is published
 // when the ranging begins. From 0 and 1 are both the beginning.
 func (s *Store) Changes(from rel.Revision) iter.Seq2[Change, error] {
+	return func(yield func(Change, error) bool) { s.changes(from, s.head.Load().revision)(yield) }
+}
+
+// Changes yields the change log from a revision on, up to the snapshot's.
+func (s *Snapshot) Changes(from rel.Revision) iter.Seq2[Change, error] {
+	return s.store.changes(from, s.revision)
+}
+
+func (s *Store) changes(from, last rel.Revision) iter.Seq2[Change, error] {
 	return func(yield func(Change, error) bool) {
 		if !s.db.use.enter() {
 			yield(Change{}, errShut())
 			return
 		}
 		defer s.db.use.leave()
-		from, last := max(from, 1), s.head.Load().revision
+		from := max(from, 1)
 		if from > last {
 			return
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -35,15 +36,20 @@ func (c *Commit) isEmpty() bool {
 // tuples is how many tuples a commit changes.
 func (c *Commit) tuples() int { return len(c.Put) + len(c.Touch) + len(c.Delete) }
 
-// Update is the write turn. It calls judge with the newest published state,
-// makes what judge decided one revision, and returns when that is on the disk
-// and published. One writer has the turn at a time, so nothing changes between
-// what judge sees and what it decides. The time of the judge's snapshot is the
-// revision's commit time, later than the one before it: so what the judge saw
-// expired is expired for whoever reads the log, and nothing else is.
+// Update is the write turn. It calls judge with the newest state, makes what judge
+// decided one revision, and returns when that is on the disk and published. One
+// writer has the turn at a time, so nothing changes between what judge sees and
+// what it decides. The time of the judge's snapshot is the revision's commit time,
+// later than the one before it: so what the judge saw expired is expired for
+// whoever reads the log, and nothing else is.
+//
+// The turn is given on as soon as the revision is in Pebble's log, before the disk
+// has it: the next writer judges on top of it meanwhile, and one fsync serves all
+// who wait for one. So a judge can see a revision that is not published yet, and
+// whatever it decides, a refusal too, is answered only when that one is.
 //
 // An error of judge changes nothing and is returned as it is. An empty Commit
-// makes no revision and returns the current snapshot. Judge must not keep its
+// makes no revision and returns the snapshot that was judged. Judge must not keep its
 // snapshot, and must not write: it has the turn. If ctx ends while waiting for
 // the turn, or before the commit is handed to the disk, nothing is written;
 // after that the result is awaited.
@@ -60,32 +66,75 @@ func (s *Store) Update(ctx context.Context, judge func(*Snapshot) (Commit, error
 	case <-ctx.Done():
 		return rel.Snapshot{}, gone(ctx, nothingWritten)
 	}
-	defer func() { s.turn <- struct{}{} }()
+	p, err := s.takeTurn(ctx, judge)
+	if p == nil { // it ended before anything was read
+		return rel.Snapshot{}, err
+	}
+	if failed := p.published(s.db); failed != nil {
+		return rel.Snapshot{}, failed
+	}
+	return s.token(p.head.revision), err
+}
 
+// takeTurn judges and hands over to the disk, and gives the turn on. What is
+// returned is to be awaited before anything is answered: the revision that was
+// made, or else the one that was read.
+func (s *Store) takeTurn(ctx context.Context, judge func(*Snapshot) (Commit, error)) (*revising, error) {
+	defer func() { s.turn <- struct{}{} }()
 	if err := ctx.Err(); err != nil {
-		return rel.Snapshot{}, gone(ctx, nothingWritten)
+		return nil, gone(ctx, nothingWritten)
 	}
 	if err := s.db.takesWrites(); err != nil {
-		return rel.Snapshot{}, err
+		return nil, err
 	}
-	last := s.head.Load()
-	now := inMicros(max(s.db.clock().UnixMicro(), last.micros+1))
-	c, err := s.judged(judge, last, now)
-	if err != nil {
-		return rel.Snapshot{}, err
-	}
-	if c.isEmpty() {
-		return s.Head(), nil
+	last := s.newest
+	now := inMicros(max(s.db.clock().UnixMicro(), last.head.micros+1))
+	c, err := s.judged(judge, last.head, now)
+	if err != nil || c.isEmpty() {
+		return last, err
 	}
 	if err := ctx.Err(); err != nil {
-		return rel.Snapshot{}, gone(ctx, nothingWritten)
+		return last, gone(ctx, nothingWritten)
 	}
 	next, err := s.write(&c, last, now)
 	if err != nil {
-		return rel.Snapshot{}, err
+		return last, err
 	}
-	s.head.Store(next)
-	return s.token(next.revision), nil
+	s.newest = next
+	return next, nil
+}
+
+// A revising is a revision on its way to the disk. It is published after the one
+// before it, and waits for that one's fsync as for its own.
+type revising struct {
+	head   *head
+	before *revising     // nil once it is published
+	batch  *pebble.Batch // what is synced; nil for a revision that was there at opening
+	store  *Store
+	once   sync.Once
+	failed error
+}
+
+// published waits until the revision is on the disk and published, or its fsync
+// has failed.
+func (r *revising) published(db *DB) error {
+	r.once.Do(func() {
+		if r.batch == nil {
+			return
+		}
+		err := db.awaitSync(r.batch)
+		if before := r.before.published(db); before != nil {
+			err = before
+		} else if err != nil {
+			err = fault.New(fault.DiskMustTakeWrites, "the disk did not confirm the write").
+				Do("it may have been kept or not: restart pemba, then read what it changed").Because(err)
+		}
+		r.failed, r.batch, r.before = err, nil, nil
+		if err == nil {
+			r.store.head.Store(r.head)
+		}
+	})
+	return r.failed
 }
 
 // judged asks judge. Its snapshot is closed before the disk is waited for.
@@ -128,10 +177,9 @@ func (c *Commit) bytes() int {
 	return n
 }
 
-// write makes a commit the next revision and waits until the disk has it. It
-// does not publish it.
-func (s *Store) write(c *Commit, last *head, now time.Time) (*head, error) {
-	next := &head{revision: last.revision + 1, micros: now.UnixMicro(), schema: last.schema}
+// write makes a commit the next revision and hands it to the disk.
+func (s *Store) write(c *Commit, last *revising, now time.Time) (*revising, error) {
+	next := &head{revision: last.head.revision + 1, micros: now.UnixMicro(), schema: last.head.schema}
 	if c.Schema != nil {
 		next.schema = &SchemaVersion{Number: c.Schema.Number, Text: c.Schema.Text, Revision: next.revision}
 	}
@@ -139,11 +187,11 @@ func (s *Store) write(c *Commit, last *head, now time.Time) (*head, error) {
 	if err := s.fill(batch, c, next); err != nil {
 		return nil, errors.Join(err, batch.Close())
 	}
-	if err := s.db.sync(batch); err != nil {
-		return nil, fault.New(fault.DiskMustTakeWrites, "the disk did not confirm the write").
+	if err := s.db.beginSync(batch); err != nil {
+		return nil, fault.New(fault.DiskMustTakeWrites, "the disk did not take the write").
 			Do("it may have been kept or not: restart pemba, then read what it changed").Because(err)
 	}
-	return next, nil
+	return &revising{head: next, before: last, batch: batch, store: s}, nil
 }
 
 // fill puts everything that a revision is into one batch: both indexes, the
@@ -184,30 +232,45 @@ func (s *Store) fill(batch *pebble.Batch, c *Commit, next *head) error {
 }
 
 // sync commits a batch and waits for its fsync.
+func (db *DB) sync(batch *pebble.Batch) error {
+	if err := db.beginSync(batch); err != nil {
+		return err
+	}
+	return db.awaitSync(batch)
+}
+
+// beginSync makes a batch visible and hands it to the disk.
 //
 // Batch.Commit is not used: when the fsync fails it calls Fatalf and then
 // returns nil, which would end the process for a full disk, or acknowledge what
 // is not there. The two halves of it return the error. Whatever else goes wrong,
 // a panic of Pebble included, the outcome is unknown, so writing stops.
-func (db *DB) sync(batch *pebble.Batch) (err error) {
+func (db *DB) beginSync(batch *pebble.Batch) error {
+	return db.orStop(func() error { return db.pebble.ApplyNoSyncWait(batch, pebble.Sync) })
+}
+
+// awaitSync waits for the fsync of a batch that was handed over.
+func (db *DB) awaitSync(batch *pebble.Batch) error {
+	if err := db.orStop(batch.SyncWait); err != nil {
+		return err
+	}
+	return batch.Close()
+}
+
+// orStop stops writing when half of a commit fails, or does not return.
+func (db *DB) orStop(half func() error) error {
 	done := false
 	defer func() {
 		if !done {
 			db.stopWriting(errors.New("a commit did not return"))
 		}
 	}()
-	if err := db.pebble.ApplyNoSyncWait(batch, pebble.Sync); err != nil {
-		done = true
-		db.stopWriting(err)
-		return err
-	}
-	err = batch.SyncWait()
+	err := half()
 	done = true
 	if err != nil {
 		db.stopWriting(err)
-		return err
 	}
-	return batch.Close()
+	return err
 }
 
 // mustBeNet finds a caller that names a change which is none. Admission hands

@@ -48,8 +48,9 @@ type Store struct {
 	incarnation rel.Incarnation
 	epoch       rel.Epoch
 
-	turn chan struct{} // holds one token: whoever has it may write
-	head atomic.Pointer[head]
+	turn   chan struct{}        // holds one token: whoever has it may write
+	newest *revising            // on its way to the disk, or published; for whoever has the turn
+	head   atomic.Pointer[head] // the newest that is published
 }
 
 // A head is the newest published state of a store.

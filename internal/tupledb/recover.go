@@ -86,6 +86,7 @@ func (s *Store) recover() error {
 		return err
 	}
 	s.head.Store(h)
+	s.newest = &revising{head: h, store: s}
 	snap := &Snapshot{store: s, head: h, revision: h.revision}
 	if !s.db.use.enter() {
 		return errShut()
