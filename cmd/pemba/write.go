@@ -17,7 +17,7 @@ type writeCmd struct {
 	Create  bool     `help:"Refuse the write where one of the tuples is there already."`
 	Delete  []string `help:"Take this tuple away in the same write. May be repeated." placeholder:"TUPLE" sep:"none"`
 	Expires *string  `help:"When the tuples stop counting: a time like 2027-01-01T00:00:00Z, or how long from now, like 30d or 12h." placeholder:"TIME"`
-	conditions
+	terms
 }
 
 func (writeCmd) Help() string {
@@ -33,6 +33,9 @@ Examples:
     pemba write project:p1#editor@user:joe --delete project:p1#viewer@user:joe
     pemba write project:p1#viewer@user:zoe --unless project:p1#editor@user:zoe
     pemba write project:p1#viewer@user:zoe --expires 30d
+    pemba write project:p1#viewer@user:zoe --dry-run
+    pemba write project:p1#viewer@user:zoe --metadata ticket=OPS-7
+    pemba write project:p1#viewer@user:zoe --request-id 4f0c2a9e
     pemba write 'doc:d1#viewer@user:zoe[office_hours]'
     pemba write 'doc:d1#viewer@user:zoe[office_hours:{"opens":9}]'
     pemba write 'doc:d1#viewer@user:zoe[expiration:2027-01-01T00:00:00Z]'
@@ -61,7 +64,7 @@ func (c *writeCmd) Run(a *app) error {
 			updates = append(updates, &pembav1.Update{Operation: &pembav1.Update_Touch{Touch: tupleMessage(t)}})
 		}
 	}
-	return a.write(updates, c.conditions)
+	return a.write(updates, c.terms)
 }
 
 // expire gives tuples an expiration. One that has its own is refused: which of the
@@ -79,30 +82,6 @@ func expire(tuples []rel.Tuple, text string) error {
 		tuples[i].Expires = at
 	}
 	return nil
-}
-
-type deleteCmd struct {
-	Tuples []string `arg:"" name:"tuple" help:"Tuples, as object#relation@subject; - reads them from the standard input, a line each."`
-	conditions
-}
-
-func (deleteCmd) Help() string {
-	return `All tuples are taken away in one step, or none is. One that is not there is no error and changes nothing. Object, relation and subject identify a tuple; what read prints after them in brackets, the standard input may have, too. Prints the net change and the snapshot that has it. One write takes at most 1000 tuples.
-
-Examples:
-
-    pemba delete project:p1#editor@user:zoe
-    pemba read @user:zoe | pemba delete -
-    pemba read project: | split -l 1000 --filter='pemba delete -'`
-}
-
-// Run takes tuples away.
-func (c *deleteCmd) Run(a *app) error {
-	gone, err := a.keys(c.Tuples)
-	if err != nil {
-		return err
-	}
-	return a.write(deletions(gone), c.conditions)
 }
 
 func deletions(tuples []rel.Tuple) []*pembav1.Update {
@@ -154,15 +133,50 @@ func (c conditions) preconditions() ([]*pembav1.Precondition, error) {
 // of a command line, and not cut into several: they would not be one step.
 const updatesMax = 1_000
 
+// terms are the flags that every write takes.
+type terms struct {
+	conditions
+	DryRun    bool     `help:"Show what would change, or what refuses it, and write nothing."`
+	RequestID *string  `name:"request-id" help:"An id of your choice that makes a retry harmless: the same write with it is done once, and answered alike for a day." placeholder:"ID"`
+	Metadata  []string `help:"Why: a text that the history keeps beside the change. May be repeated." placeholder:"KEY=VALUE" sep:"none"`
+}
+
+// request is a write with these terms.
+func (t terms) request(updates []*pembav1.Update) (*pembav1.WriteRequest, error) {
+	request := &pembav1.WriteRequest{Updates: updates, DryRun: t.DryRun}
+	var err error
+	if request.Preconditions, err = t.preconditions(); err != nil {
+		return nil, err
+	}
+	if t.RequestID != nil {
+		if _, err := rel.ParseRequestID(*t.RequestID); err != nil {
+			return nil, err
+		}
+		request.RequestId = *t.RequestID
+	}
+	for _, text := range t.Metadata {
+		key, value, found := strings.Cut(text, "=")
+		if _, twice := request.Metadata[key]; !found || twice {
+			return nil, fault.Newf(fault.RequestMustBeReadable, "--metadata %q is no KEY=VALUE, or the second one of its key", text).
+				Do("write for example --metadata ticket=OPS-7, and each key once")
+		}
+		if request.Metadata == nil {
+			request.Metadata = make(map[string]string, len(t.Metadata))
+		}
+		request.Metadata[key] = value
+	}
+	_, err = rel.NewMetadata(request.Metadata)
+	return request, err
+}
+
 // write sends one write and prints what it changed.
-func (a *app) write(updates []*pembav1.Update, c conditions) error {
+func (a *app) write(updates []*pembav1.Update, t terms) error {
 	if n := len(updates); n > updatesMax {
 		return fault.Newf(fault.FieldMustBeWithinBounds, "%d tuples; one write takes at most %d", n, updatesMax).
 			Do("pipe them in portions, for example with split -l %d", updatesMax)
 	}
-	request := &pembav1.WriteRequest{Updates: updates}
-	var err error
-	if request.Preconditions, err = c.preconditions(); err != nil {
+	request, err := t.request(updates)
+	if err != nil {
 		return err
 	}
 	client, err := a.connect()
@@ -175,37 +189,61 @@ func (a *app) write(updates []*pembav1.Update, c conditions) error {
 	if err != nil {
 		return err
 	}
-	a.wrote = true
+	a.wrote = !t.DryRun
 	if a.wantsJSON() {
 		return a.message(answer)
 	}
-	a.changes(answer)
+	words := done
+	if t.DryRun {
+		words = wouldBeDone
+	}
+	a.changes(answer, words)
+	if answer.GetPartial() {
+		a.note("the limit was reached, and tuples are left that the filter selects")
+	}
+	if answer.GetReplayed() {
+		a.note("this is the answer of the first write with this request id; nothing was written now")
+	}
 	return nil
 }
 
+// changeWords say what a write did, or would do.
+type changeWords struct {
+	width                                            int
+	created, touched, deleted, none, ended, snapshot string
+}
+
+var (
+	done        = changeWords{8, "created", "touched", "deleted", "nothing changed", "", "snapshot"}
+	wouldBeDone = changeWords{12, "would create", "would touch", "would delete", "nothing would change", "would be accepted; nothing was written", "judged at"}
+)
+
 // changes prints what a write did, a line a tuple.
-func (a *app) changes(answer *pembav1.WriteResponse) {
+func (a *app) changes(answer *pembav1.WriteResponse, words changeWords) {
 	for _, change := range answer.GetChanges() {
-		a.line("%-8s  %s", changeWord(change.GetOperation()), tupleText(change.GetTuple()))
+		a.line("%-*s  %s", words.width, words.of(change.GetOperation()), tupleText(change.GetTuple()))
 	}
 	total := answer.GetCreatedCount() + answer.GetTouchedCount() + answer.GetDeletedCount()
 	switch shown := uint64(len(answer.GetChanges())); {
-	case answer.GetChangesCut() && total > shown:
-		a.line("%-8s  %s more", "and", fault.Counted(total-shown, "change"))
+	case total > shown:
+		a.line("%-*s  %s more", words.width, "and", fault.Counted(total-shown, "change"))
 	case shown == 0:
-		a.line("nothing changed")
+		a.line("%s", words.none)
 	}
-	a.line("%-8s  %s", "snapshot", answer.GetSnapshot())
+	if words.ended != "" {
+		a.line("%s", words.ended)
+	}
+	a.line("%-*s  %s", words.width, words.snapshot, answer.GetSnapshot())
 }
 
-func changeWord(o pembav1.TupleChange_Operation) string {
+func (w changeWords) of(o pembav1.TupleChange_Operation) string {
 	switch o {
 	case pembav1.TupleChange_OPERATION_CREATED:
-		return "created"
+		return w.created
 	case pembav1.TupleChange_OPERATION_TOUCHED:
-		return "touched"
+		return w.touched
 	case pembav1.TupleChange_OPERATION_DELETED:
-		return "deleted"
+		return w.deleted
 	default:
 		return "changed"
 	}

@@ -17,6 +17,9 @@ const (
 	// other writers of the store. A Reader whose scans can be long asks
 	// OverBudget now and then.
 	ReadsMax = 1_000_000
+	// stepsPerRead is how many tuples that the write itself changed are looked at for
+	// the price of a read: each takes a tenth of a microsecond.
+	stepsPerRead = 10
 	// violationsMax bounds how many broken rules one refusal lists.
 	violationsMax = 100
 )
@@ -48,6 +51,8 @@ type Holds func(ctx context.Context, p rel.Precondition) (bool, error)
 // Delete were there as they stand here. The zero Decision changes nothing.
 type Decision struct {
 	Put, Touch, Delete []rel.Tuple
+	// Partial says that a filter's limit left tuples that it selects.
+	Partial bool
 }
 
 // Changes are the decision's tuples in the order of tuples.
@@ -120,7 +125,7 @@ func (j *judge) fail(err error) bool {
 	if err != nil && j.err == nil {
 		j.err = err
 	}
-	if j.err == nil && j.state.before.Reads()-j.readsBegan > j.readsMax {
+	if j.err == nil && j.state.before.Reads()-j.readsBegan+j.state.steps/stepsPerRead > j.readsMax {
 		j.err = OverBudget(j.readsMax)
 	}
 	if j.err == nil {
@@ -132,26 +137,39 @@ func (j *judge) fail(err error) bool {
 // OverBudget is the refusal of a write whose judging reads more than it may.
 func OverBudget(readsMax int) error {
 	return fault.Newf(fault.JudgingMustStayWithinBudget, "judging the write needs more than %d reads; nothing was written", readsMax).
-		Do("split the write, touch objects with fewer subjects, or give preconditions an object or a subject to look at")
+		Do("split the write, take much away in parts, touch objects with fewer subjects, or give preconditions an object or a subject to look at")
 }
 
-// field names an update's tuple in the request.
+// field names an update's tuple, filter or object in the request.
 func field(i int, u rel.Update) string {
-	if u.Op == rel.Delete {
+	switch u.Op {
+	case rel.Delete:
 		return fmt.Sprintf("updates[%d].delete_tuple", i)
+	case rel.DeleteMatching:
+		return fmt.Sprintf("updates[%d].delete_matching.filter", i)
+	case rel.DeleteObject:
+		return fmt.Sprintf("updates[%d].delete_object.object", i)
+	default:
+		return fmt.Sprintf("updates[%d].%s", i, u.Op)
 	}
-	return fmt.Sprintf("updates[%d].%s", i, u.Op)
 }
 
 // fitTheSchema judges type, relation and subject form of every update; a delete
 // too, since deleting a misspelt tuple would change nothing and look like success.
 func (j *judge) fitTheSchema(write Write) {
 	for i, u := range write.Updates {
-		fits := NotInSchema
-		if u.Op == rel.Delete { // names a tuple, whatever it carries
-			fits = keyNotInSchema
+		var f *fault.Fault
+		switch u.Op {
+		case rel.Delete: // names a tuple, whatever it carries
+			f = keyNotInSchema(j.schema, u.Tuple)
+		case rel.DeleteMatching:
+			f = filterNotInSchema(j.schema, u.Matching.Filter)
+		case rel.DeleteObject:
+			f = objectNotInSchema(j.schema, u.Object)
+		default:
+			f = NotInSchema(j.schema, u.Tuple)
 		}
-		if f := fits(j.schema, u.Tuple); f != nil {
+		if f != nil {
 			j.breach(f.In(field(i, u)))
 		}
 	}
@@ -224,24 +242,43 @@ func keyNotInSchema(s *schema.Schema, t rel.Tuple) *fault.Fault {
 		Do("it allows %s", fault.List(forms, 8)).With("tuple", t.String())
 }
 
-// apply applies the updates in their order; from here on the state is the one after.
+// apply applies the updates in their order; from here on the state is the one
+// after. A refused filter ends it: what the updates behind it would find is not
+// known.
 func (j *judge) apply(write Write) {
 	for i, u := range write.Updates {
-		c, err := j.state.meet(u.Tuple.Key)
-		if j.fail(err) {
+		goesOn := true
+		switch u.Op {
+		case rel.DeleteMatching:
+			goesOn = j.deleteMatching(i, u)
+		case rel.DeleteObject:
+			goesOn = j.deleteObject(u.Object)
+		default:
+			goesOn = j.applyTuple(i, u)
+		}
+		if !goesOn {
 			return
 		}
-		switch {
-		case u.Op == rel.Create && j.state.counts(c.is):
-			j.breach(fault.Newf(fault.AlreadyExistsCreate, "%s exists already", c.is.tuple).
-				Do("use touch where it does not matter whether the tuple is there").
-				In(field(i, u)).With("tuple", u.Tuple.String()))
-		case u.Op == rel.Delete:
-			c.is = presence{}
-		default:
-			c.is = presence{u.Tuple, true}
-		}
 	}
+}
+
+// applyTuple applies an update that is about one tuple.
+func (j *judge) applyTuple(i int, u rel.Update) (goesOn bool) {
+	c, err := j.state.meet(u.Tuple.Key)
+	if j.fail(err) {
+		return false
+	}
+	switch {
+	case u.Op == rel.Create && j.state.counts(c.is):
+		j.breach(fault.Newf(fault.AlreadyExistsCreate, "%s exists already", c.is.tuple).
+			Do("use touch where it does not matter whether the tuple is there").
+			In(field(i, u)).With("tuple", u.Tuple.String()))
+	case u.Op == rel.Delete:
+		c.is = presence{}
+	default:
+		c.is = presence{u.Tuple, true}
+	}
+	return true
 }
 
 // preconditions are judged on the state before.

@@ -19,6 +19,12 @@ type state struct {
 	// large write finds its own changes by both.
 	byObject  map[rel.Object][]int
 	bySubject map[rel.Object][]int // by the object that the subject names, its relation left aside
+
+	// steps counts what was looked at of the net change: no read, but after a filter
+	// that took many tuples each further update may look at all of them.
+	steps int
+
+	partial bool // a filter was left with tuples that it selects
 }
 
 // A presence is a tuple that is there, or none.
@@ -98,13 +104,29 @@ func (s *state) meet(k rel.Key) (*change, error) {
 		if err != nil {
 			return nil, err
 		}
-		i = len(s.net)
-		s.at[k] = i
-		s.net = append(s.net, change{presence{t, there}, presence{t, there}})
-		s.byObject[k.Object] = append(s.byObject[k.Object], i)
-		s.bySubject[named(k.Subject)] = append(s.bySubject[named(k.Subject)], i)
+		i = s.add(k, presence{t, there})
 	}
 	return &s.net[i], nil
+}
+
+// add begins the change of a tuple that none was about yet.
+func (s *state) add(k rel.Key, was presence) int {
+	i := len(s.net)
+	s.at[k] = i
+	s.net = append(s.net, change{was, was})
+	s.byObject[k.Object] = append(s.byObject[k.Object], i)
+	s.bySubject[named(k.Subject)] = append(s.bySubject[named(k.Subject)], i)
+	return i
+}
+
+// remove takes away a tuple that tuples has just yielded, without another look at
+// the store.
+func (s *state) remove(t rel.Tuple) {
+	i, met := s.at[t.Key]
+	if !met {
+		i = s.add(t.Key, presence{t, true})
+	}
+	s.net[i].is = presence{}
 }
 
 // named is the object that a subject names; a wildcard is filed under its id.
@@ -136,6 +158,7 @@ func (s *state) gained() iter.Seq[rel.Tuple] {
 func (s *state) put(f rel.Filter) iter.Seq[rel.Tuple] {
 	return func(yield func(rel.Tuple) bool) {
 		visit := func(c change) bool {
+			s.steps++
 			return c.op() == 0 || !s.counts(c.is) || !f.Matches(c.is.tuple) || yield(c.is.tuple)
 		}
 		var places []int
@@ -228,7 +251,7 @@ func (s *state) stands(o rel.Object) (bool, error) {
 
 // decision is the net change.
 func (s *state) decision() Decision {
-	var d Decision
+	d := Decision{Partial: s.partial}
 	for c := range s.changed() {
 		switch c.Op {
 		case rel.Create:

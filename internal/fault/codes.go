@@ -108,8 +108,10 @@ const (
 	TuplesMustFitTheSchema
 
 	// Writing tuples, in the order in which they are judged.
+	RequestIDMustNotBeReused
 	NotInSchema
 	AlreadyExistsCreate
+	MatchesMustStayWithinLimit
 	PreconditionMustHold
 	ActorMustBeAllowedToGrant
 	OneRolePerSubject
@@ -204,14 +206,16 @@ var codes = [...]codeInfo{
 	SchemaVersionMustMatch: {"SCHEMA_VERSION_MUST_MATCH", FailedPrecondition},
 	TuplesMustFitTheSchema: {"TUPLES_MUST_FIT_THE_SCHEMA", FailedPrecondition},
 
-	NotInSchema:               {"NOT_IN_SCHEMA", FailedPrecondition},
-	AlreadyExistsCreate:       {"ALREADY_EXISTS", AlreadyExists},
-	PreconditionMustHold:      {"PRECONDITION_MUST_HOLD", FailedPrecondition},
-	ActorMustBeAllowedToGrant: {"ACTOR_MUST_BE_ALLOWED_TO_GRANT", PermissionDenied},
-	OneRolePerSubject:         {"ONE_ROLE_PER_SUBJECT", FailedPrecondition},
-	UpperBoundMustHold:        {"UPPER_BOUND_MUST_HOLD", FailedPrecondition},
-	LowerBoundMustHold:        {"LOWER_BOUND_MUST_HOLD", FailedPrecondition},
-	SubjectMustBeIn:           {"SUBJECT_MUST_BE_IN", FailedPrecondition},
+	RequestIDMustNotBeReused:   {"REQUEST_ID_MUST_NOT_BE_REUSED", FailedPrecondition},
+	NotInSchema:                {"NOT_IN_SCHEMA", FailedPrecondition},
+	AlreadyExistsCreate:        {"ALREADY_EXISTS", AlreadyExists},
+	MatchesMustStayWithinLimit: {"MATCHES_MUST_STAY_WITHIN_LIMIT", FailedPrecondition},
+	PreconditionMustHold:       {"PRECONDITION_MUST_HOLD", FailedPrecondition},
+	ActorMustBeAllowedToGrant:  {"ACTOR_MUST_BE_ALLOWED_TO_GRANT", PermissionDenied},
+	OneRolePerSubject:          {"ONE_ROLE_PER_SUBJECT", FailedPrecondition},
+	UpperBoundMustHold:         {"UPPER_BOUND_MUST_HOLD", FailedPrecondition},
+	LowerBoundMustHold:         {"LOWER_BOUND_MUST_HOLD", FailedPrecondition},
+	SubjectMustBeIn:            {"SUBJECT_MUST_BE_IN", FailedPrecondition},
 
 	WalkMustStayWithinBudget:    {"WALK_MUST_STAY_WITHIN_BUDGET", ResourceExhausted},
 	JudgingMustStayWithinBudget: {"JUDGING_MUST_STAY_WITHIN_BUDGET", ResourceExhausted},

@@ -29,6 +29,15 @@ func (o *Oracle) Write(updates []rel.Update, preconditions []rel.Precondition) (
 
 	after := slices.Clone(o.tuples)
 	for _, u := range updates {
+		if u.Op == rel.DeleteMatching || u.Op == rel.DeleteObject {
+			rest, f := o.without(after, u)
+			if f != nil {
+				faults = append(faults, f)
+				break
+			}
+			after = rest
+			continue
+		}
 		there := indexOf(after, u.Tuple.Key)
 		switch {
 		case u.Op == rel.Create && there >= 0 && o.live(after[there]):
@@ -66,14 +75,79 @@ func (o *Oracle) Write(updates []rel.Update, preconditions []rel.Precondition) (
 	return changes, next, nil
 }
 
+// without is what is left of the tuples after a delete_matching or a
+// delete_object. What has expired is not there, and so is not selected. A filter
+// with a limit takes the first in order; which of them go is not part of the
+// meaning, how many is.
+func (o *Oracle) without(tuples []rel.Tuple, u rel.Update) ([]rel.Tuple, *fault.Fault) {
+	most := u.Matching.Most()
+	goes := u.Matching.Filter.Matches
+	if u.Op == rel.DeleteObject {
+		most = len(tuples)
+		goes = func(t rel.Tuple) bool {
+			named, ok := t.Subject.Object()
+			return t.Object == u.Object || ok && named == u.Object
+		}
+	}
+	var rest, gone []rel.Tuple
+	for _, t := range slices.SortedFunc(slices.Values(tuples), rel.Tuple.Compare) {
+		switch {
+		case !o.live(t) || !goes(t):
+			rest = append(rest, t)
+		case len(gone) < most:
+			gone = append(gone, t)
+		case u.Matching.Partial:
+			rest = append(rest, t)
+		default:
+			return nil, fault.Newf(fault.MatchesMustStayWithinLimit, "%s selects more tuples than the limit of %d", u.Matching.Filter, most).
+				Do("narrow the filter")
+		}
+	}
+	return rest, nil
+}
+
 // allows says why an update is not in the schema. A delete names a key, whatever
 // attributes the tuple has.
 func (o *Oracle) allows(u rel.Update) *fault.Fault {
-	if u.Op == rel.Delete {
+	switch u.Op {
+	case rel.Delete:
 		_, f := o.schema.forms(u.Tuple.Key)
 		return f
+	case rel.DeleteMatching:
+		return o.schema.knows(u.Matching.Filter)
+	case rel.DeleteObject:
+		if o.schema.definitions[u.Object.Type()] == nil {
+			return fault.Newf(fault.NotInSchema, "there is no type %s", u.Object.Type()).Do("name an object of a type that there is")
+		}
+		return nil
+	default:
+		return o.schema.fits(u.Tuple)
 	}
-	return o.schema.fits(u.Tuple)
+}
+
+// knows says which type or name of a filter there is not: one that nothing could
+// ever match is a typing mistake.
+func (s *schema) knows(f rel.Filter) *fault.Fault {
+	noType := func(typ rel.ObjectType) *fault.Fault {
+		return fault.Newf(fault.TypeMustExist, "there is no type %s", typ).Do("correct the filter")
+	}
+	noName := func(name rel.Name) *fault.Fault {
+		return fault.Newf(fault.NameMustExist, "there is no %s to select by", name).Do("correct the filter")
+	}
+	stores := func(d *definition) bool { return d.relations[f.Relation] != nil }
+	d, subject := s.definitions[f.ObjectType], s.definitions[f.SubjectType]
+	switch {
+	case f.ObjectType != "" && d == nil:
+		return noType(f.ObjectType)
+	case f.Relation != "" && d != nil && !stores(d),
+		f.Relation != "" && d == nil && !slices.ContainsFunc(s.order, stores):
+		return noName(f.Relation)
+	case f.SubjectType != "" && subject == nil:
+		return noType(f.SubjectType)
+	case f.SubjectRelation != nil && *f.SubjectRelation != "" && (subject == nil || !subject.has(*f.SubjectRelation)):
+		return noName(*f.SubjectRelation)
+	}
+	return nil
 }
 
 func (o *Oracle) meets(p rel.Precondition) bool {

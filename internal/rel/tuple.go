@@ -203,6 +203,42 @@ func (f Filter) Matches(t Tuple) bool {
 		(f.SubjectRelation == nil || *f.SubjectRelation == t.Subject.relation)
 }
 
+// String is the filter as ParseFilter reads it, "every tuple" for the zero one. An
+// id prefix, which no text has, ends in "…" and does not read back; neither does "#..." after a subject
+// without an id, which selects subjects without a relation.
+func (f Filter) String() string {
+	if f == (Filter{}) {
+		return "every tuple"
+	}
+	var b strings.Builder
+	if f.ObjectType != "" {
+		b.WriteString(string(f.ObjectType) + ":" + f.ObjectID)
+		if f.IDPrefix != "" {
+			b.WriteString(f.IDPrefix + "…")
+		}
+	}
+	subject := f.SubjectType != "" || f.SubjectRelation != nil
+	if f.Relation != "" || subject && f.ObjectType != "" { // an id may hold '@'
+		b.WriteString("#" + string(f.Relation))
+	}
+	if !subject {
+		return b.String()
+	}
+	b.WriteByte('@')
+	if f.SubjectType != "" {
+		b.WriteString(string(f.SubjectType) + ":" + f.SubjectID)
+	}
+	switch {
+	case f.SubjectRelation == nil && f.SubjectID != "":
+		b.WriteString("#*")
+	case f.SubjectRelation != nil && *f.SubjectRelation != "":
+		b.WriteString("#" + string(*f.SubjectRelation))
+	case f.SubjectRelation != nil && f.SubjectID == "":
+		b.WriteString("#...")
+	}
+	return b.String()
+}
+
 // ParseFilter reads tuple text with parts left out:
 //
 //	project:p1          project:p1#viewer      project:#editor@user:joe

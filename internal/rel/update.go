@@ -6,14 +6,16 @@ import (
 	"github.com/pemba-io/pemba/internal/fault"
 )
 
-// An Op is what an update does with its tuple.
+// An Op is what an update does.
 type Op uint8
 
 const (
-	_      Op = iota
-	Create    // the tuple must not be there
-	Touch     // the tuple is there afterwards, whether it was or not
-	Delete    // the tuple is not there afterwards, whether it was or not
+	_              Op = iota
+	Create            // the tuple must not be there
+	Touch             // the tuple is there afterwards, whether it was or not
+	Delete            // the tuple is not there afterwards, whether it was or not
+	DeleteMatching    // no tuple that a filter selects is there afterwards, or a limit of them fewer
+	DeleteObject      // the object stands in no tuple afterwards, on either side
 )
 
 func (o Op) String() string {
@@ -24,43 +26,88 @@ func (o Op) String() string {
 		return "touch"
 	case Delete:
 		return "delete"
+	case DeleteMatching:
+		return "delete_matching"
+	case DeleteObject:
+		return "delete_object"
 	default:
 		return "none"
 	}
 }
 
 // An Update is one step of a write; the updates of a write apply in their order.
-// The tuple of a Delete is a key alone.
+// Each Op has its own part of it, and leaves the others zero.
 type Update struct {
-	Op    Op
-	Tuple Tuple
+	Op       Op
+	Tuple    Tuple    // of Create and Touch; of Delete, a key alone
+	Matching Matching // of DeleteMatching
+	Object   Object   // of DeleteObject
 }
 
-func (u Update) String() string { return u.Op.String() + " " + u.Tuple.String() }
+// Bounds on what one DeleteMatching takes away: judging it holds up the store's
+// other writers, and a filter is easily wider than it was meant.
+const (
+	MatchingLimitDefault = 1_000
+	MatchingLimitMax     = 100_000
+)
 
-// ParseUpdate reads "create TUPLE", "touch TUPLE" or "delete TUPLE".
+// A Matching is which tuples go: those that a filter selects, at most Limit of
+// them. The zero Limit is MatchingLimitDefault. Where more are selected, Partial
+// takes Limit of them, whichever, and without it the write is refused.
+type Matching struct {
+	Filter  Filter
+	Limit   int
+	Partial bool
+}
+
+// Most is how many tuples may go.
+func (m Matching) Most() int {
+	if m.Limit == 0 {
+		return MatchingLimitDefault
+	}
+	return m.Limit
+}
+
+func (u Update) String() string {
+	switch u.Op {
+	case DeleteMatching:
+		return u.Op.String() + " " + u.Matching.Filter.String()
+	case DeleteObject:
+		return u.Op.String() + " " + u.Object.String()
+	default:
+		return u.Op.String() + " " + u.Tuple.String()
+	}
+}
+
+// ParseUpdate reads "create TUPLE", "touch TUPLE", "delete TUPLE",
+// "delete_matching FILTER" or "delete_object OBJECT".
 func ParseUpdate(s string) (Update, error) {
 	word, text, _ := strings.Cut(strings.TrimSpace(s), " ")
+	text = strings.TrimSpace(text)
 	var u Update
+	var err error
 	switch word {
 	case "create":
 		u.Op = Create
+		u.Tuple, err = ParseTuple(text)
 	case "touch":
 		u.Op = Touch
+		u.Tuple, err = ParseTuple(text)
 	case "delete":
 		u.Op = Delete
-	case "assign", "revoke", "delete_matching", "delete_object":
+		u.Tuple.Key, err = ParseKey(text)
+	case "delete_matching":
+		u.Op = DeleteMatching
+		u.Matching.Filter, err = ParseFilter(text)
+	case "delete_object":
+		u.Op = DeleteObject
+		u.Object, err = ParseObject(text)
+	case "assign", "revoke":
 		return Update{}, fault.Newf(fault.NotInThisRelease, "the update %s is not in this release", word).
-			Do("use create, touch and delete")
+			Do("use create, touch, delete, delete_matching and delete_object")
 	default:
 		return Update{}, fault.Newf(fault.TupleMustBeReadable, "%s is not an update", quote(s)).
-			Do("write create, touch or delete, and a tuple")
-	}
-	var err error
-	if u.Op == Delete {
-		u.Tuple.Key, err = ParseKey(strings.TrimSpace(text))
-	} else {
-		u.Tuple, err = ParseTuple(strings.TrimSpace(text))
+			Do("write create, touch or delete and a tuple, delete_matching and a filter, or delete_object and an object")
 	}
 	return u, err
 }

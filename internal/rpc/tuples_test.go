@@ -82,14 +82,14 @@ func TestManyChangesAreCutAndCounted(t *testing.T) {
 		t.Errorf("cut %v, %d of %d, %d bytes", answer.GetChangesCut(), len(answer.GetChanges()), answer.GetCreatedCount(), proto.Size(answer))
 	}
 
-	many := service.WriteAnswer{Changes: make([]rel.Change, changesMax+1)}
+	many := service.WriteAnswer{Changes: make([]rel.Change, changesMax+1), Touched: changesMax + 1}
 	for i := range many.Changes {
 		many.Changes[i] = rel.Change{Op: rel.Touch, Tuple: rel.Tuple{Key: rel.Key{Relation: "x"}}}
 	}
 	if r := writeResponse(many); !r.GetChangesCut() || len(r.GetChanges()) != changesMax || r.GetTouchedCount() != changesMax+1 {
 		t.Errorf("%d changes, cut %v", len(r.GetChanges()), r.GetChangesCut())
 	}
-	many.Changes = many.Changes[:changesMax]
+	many.Changes, many.Touched = many.Changes[:changesMax], changesMax
 	if r := writeResponse(many); r.GetChangesCut() || len(r.GetChanges()) != changesMax {
 		t.Errorf("%d changes, cut %v", len(r.GetChanges()), r.GetChangesCut())
 	}

@@ -6,6 +6,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	pembav1 "github.com/pemba-io/pemba/gen/pemba/v1"
+	"github.com/pemba-io/pemba/internal/fault"
 	"github.com/pemba-io/pemba/internal/rel"
 	"github.com/pemba-io/pemba/internal/service"
 )
@@ -40,10 +41,12 @@ func writeCommand(req *pembav1.WriteRequest) (service.WriteCommand, error) {
 	var f form
 	f.refuse("actor", req.GetActor() != "", "leave it out; the write is then the application's own, and grant rules are the application's to keep")
 	f.refuse("actor_context", len(req.GetActorContext().GetFields()) > 0, "leave it out, as `actor`")
-	f.refuse("metadata", len(req.GetMetadata()) > 0, "leave it out, and keep it in the application")
-	f.refuse("request_id", req.GetRequestId() != "", "leave it out, and use touch and delete_tuple, which can be repeated without harm")
-	f.refuse("dry_run", req.GetDryRun(), "leave it out; a write cannot be tried in this release")
-	command := service.WriteCommand{Store: f.store(req.GetStore())}
+	command := service.WriteCommand{
+		Store:     f.store(req.GetStore()),
+		Metadata:  f.metadata(req.GetMetadata()),
+		RequestID: optional(&f, "request_id", req.GetRequestId(), rel.ParseRequestID),
+		DryRun:    req.GetDryRun(),
+	}
 	if len(req.GetUpdates()) == 0 {
 		f.missing("updates", "send the tuples to create, touch or delete")
 	}
@@ -79,15 +82,47 @@ func (f *form) update(u *pembav1.Update) rel.Update {
 	case *pembav1.Update_Assign:
 		f.refuse("assign", true, "use delete_tuple for the role that the subject has and create for the new one, in one write")
 	case *pembav1.Update_DeleteMatching:
-		f.refuse("delete_matching", true, "use ReadTuples with the filter, and delete_tuple for each")
+		f.enter("delete_matching", noIndex)
+		defer f.leave()
+		return rel.Update{Op: rel.DeleteMatching, Matching: f.matching(o.DeleteMatching)}
 	case *pembav1.Update_Revoke:
 		f.refuse("revoke", true, "use ReadTuples with a filter on the subject, and delete_tuple for each")
 	case *pembav1.Update_DeleteObject:
-		f.refuse("delete_object", true, "use ReadTuples with filters on the object and on the subject, and delete_tuple for each")
+		f.enter("delete_object", noIndex)
+		defer f.leave()
+		return rel.Update{Op: rel.DeleteObject, Object: f.object(o.DeleteObject.GetObject())}
 	default:
-		f.missing("", "set one of create, touch and delete_tuple")
+		f.missing("", "set one of create, touch, delete_tuple, delete_matching and delete_object")
 	}
 	return rel.Update{}
+}
+
+// matching reads which tuples are to go. A filter with nothing set would be the
+// whole store, and is more likely a mistake.
+func (f *form) matching(m *pembav1.DeleteMatching) rel.Matching {
+	read := rel.Matching{
+		Filter:  f.filter("filter", m.GetFilter()),
+		Limit:   int(m.GetLimit()),
+		Partial: m.GetAllowPartial(),
+	}
+	if x := m.GetFilter(); x == nil || proto.Size(x) == 0 {
+		f.missing("filter", "set a part of it, for example object_type; to empty a store, delete it type by type")
+	}
+	if read.Limit > rel.MatchingLimitMax {
+		path := f.path("limit", noIndex)
+		f.keep(fault.Newf(fault.FieldMustBeWithinBounds, "%s is %d", path, m.GetLimit()).
+			Do("ask for at most %d, or for 0, which means %d", rel.MatchingLimitMax, rel.MatchingLimitDefault).In(path))
+	}
+	return read
+}
+
+// metadata reads why something is written.
+func (f *form) metadata(texts map[string]string) rel.Metadata {
+	m, err := rel.NewMetadata(texts)
+	if err != nil {
+		f.wrong("metadata", err)
+	}
+	return m
 }
 
 func (f *form) tupleIn(field string, t *pembav1.Tuple) rel.Tuple {
@@ -130,29 +165,24 @@ func (f *form) precondition(p *pembav1.Precondition) rel.Precondition {
 }
 
 func writeResponse(a service.WriteAnswer) *pembav1.WriteResponse {
-	response := &pembav1.WriteResponse{Snapshot: a.Snapshot.Token()}
+	response := &pembav1.WriteResponse{
+		Snapshot:     a.Snapshot.Token(),
+		CreatedCount: uint64(a.Created),
+		TouchedCount: uint64(a.Touched),
+		DeletedCount: uint64(a.Deleted),
+		Partial:      a.Partial,
+		Replayed:     a.Replayed,
+	}
 	room := changesBytesMax
 	for _, c := range a.Changes {
-		operation := operationToProto(c.Op)
-		switch operation {
-		case pembav1.TupleChange_OPERATION_CREATED:
-			response.CreatedCount++
-		case pembav1.TupleChange_OPERATION_TOUCHED:
-			response.TouchedCount++
-		case pembav1.TupleChange_OPERATION_DELETED:
-			response.DeletedCount++
-		}
-		if response.ChangesCut {
-			continue
-		}
-		change := &pembav1.TupleChange{Operation: operation, Tuple: tupleToProto(c.Tuple)}
+		change := &pembav1.TupleChange{Operation: operationToProto(c.Op), Tuple: tupleToProto(c.Tuple)}
 		room -= proto.Size(change)
 		if room < 0 || len(response.Changes) == changesMax {
-			response.ChangesCut = true
-			continue
+			break
 		}
 		response.Changes = append(response.Changes, change)
 	}
+	response.ChangesCut = len(response.Changes) < a.Created+a.Touched+a.Deleted
 	return response
 }
 

@@ -226,9 +226,9 @@ func (r *reader) change(n *yaml.Node, w *Write) {
 	// other than these three.
 	u, err := rel.ParseUpdate(text)
 	switch {
-	case err == nil:
-		w.Changes = append(w.Changes, rel.Change(u))
-	case fault.Is(err, fault.NotInThisRelease):
+	case err == nil && u.Op <= rel.Delete:
+		w.Changes = append(w.Changes, rel.Change{Op: u.Op, Tuple: u.Tuple})
+	case err == nil || fault.Is(err, fault.NotInThisRelease):
 		r.fault(n, "%s is not a change", quoted(text)).Do("write create, touch or delete, and a tuple")
 	default:
 		r.told(err, n.Line, n.Column)
@@ -262,7 +262,8 @@ func (r *reader) expect(n *yaml.Node, w *Write) bool {
 
 // refusals are the reasons of a refused write, in the order in which they are judged.
 var refusals = [...]fault.Code{
-	fault.NotInSchema, fault.AlreadyExistsCreate, fault.PreconditionMustHold, fault.ActorMustBeAllowedToGrant,
+	fault.TypeMustExist, fault.NameMustExist, // in a filter
+	fault.NotInSchema, fault.AlreadyExistsCreate, fault.MatchesMustStayWithinLimit, fault.PreconditionMustHold, fault.ActorMustBeAllowedToGrant,
 	fault.OneRolePerSubject, fault.UpperBoundMustHold, fault.LowerBoundMustHold, fault.SubjectMustBeIn,
 }
 

@@ -139,9 +139,12 @@ func (r *run) coverDenied(q Question) {
 	}
 }
 
-func (r *run) coverWrite(w Write) {
+func (r *run) coverWrite(w Write, changes []rel.Change) {
 	for _, u := range w.Updates {
 		r.touch(Name{u.Tuple.Object.Type(), u.Tuple.Relation})
+	}
+	for _, c := range changes { // what a filter or an object took away
+		r.touch(Name{c.Tuple.Object.Type(), c.Tuple.Relation})
 	}
 }
 

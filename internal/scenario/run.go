@@ -264,7 +264,7 @@ func (r *run) write(w Write) {
 	}
 	r.add(result)
 	if r.coverage != nil {
-		r.coverWrite(w)
+		r.coverWrite(w, changes)
 	}
 	r.questions(w.Then)
 }

@@ -15,41 +15,121 @@ import (
 type WriteCommand struct {
 	Store rel.Store
 	admission.Write
+	// Metadata is kept with the change.
+	Metadata rel.Metadata
+	// RequestID, where there is one, makes the same command again no second write.
+	RequestID rel.RequestID
+	// DryRun judges alone. It neither reads nor keeps the RequestID.
+	DryRun bool
 }
 
 // A WriteAnswer is what a write did in the end.
 type WriteAnswer struct {
 	Snapshot rel.Snapshot
-	Changes  []rel.Change // the net change, in the order of tuples
+	// Changes are the net change, in the order of tuples. A replayed answer is
+	// without them once the change log has forgotten the revision.
+	Changes []rel.Change
+	// How many changes there are of each kind, whether Changes has them or not.
+	Created, Touched, Deleted int
+	// Partial says that a filter's limit left tuples that it selects.
+	Partial bool
+	// Replayed says that the command was written before, and this is its answer.
+	Replayed bool
 }
 
 // Write judges a write on the newest state and commits what it decides, in one
 // revision. A write without a net change makes none, and answers with the
 // newest snapshot.
+//
+// A command with a RequestID is kept with its answer in the same step, also where
+// it changes nothing, but not where it is refused. The id is looked up in the write
+// turn, so of two equal commands at once one writes and the other is replayed.
 func (s *Service) Write(ctx context.Context, c WriteCommand) (WriteAnswer, error) {
+	if c.DryRun {
+		return s.tryWrite(ctx, c)
+	}
 	store, err := s.db.Store(c.Store)
 	if err != nil {
 		return WriteAnswer{}, err
 	}
-	var decision admission.Decision
+	var answer WriteAnswer
+	var kept *tupledb.Kept
 	at, err := store.Update(ctx, func(snap *tupledb.Snapshot) (tupledb.Commit, error) {
-		ctx, cancel := s.judgingBudget(ctx)
-		defer cancel()
-		s.boundJudging(ctx, snap)
-		v, err := s.withSchema(c.Store, snap)
+		var request *tupledb.Request
+		var err error
+		if request, kept, err = c.named(snap); err != nil || kept != nil {
+			return tupledb.Commit{}, err
+		}
+		decision, err := s.judge(ctx, snap, c)
 		if err != nil {
 			return tupledb.Commit{}, err
 		}
-		decision, err = admission.Admit(ctx, v.schema, beforeWrite{snap}, c.Write, s.holds(v), s.judging)
-		if err != nil {
-			return tupledb.Commit{}, err
-		}
-		return tupledb.Commit{Put: decision.Put, Touch: decision.Touch, Delete: decision.Delete, Cause: tupledb.CauseWrite}, nil
+		answer = answerOf(decision)
+		return c.commit(decision, request), nil
 	})
+	switch {
+	case err != nil:
+		return WriteAnswer{}, err
+	case kept != nil:
+		return replay(store, at, *kept)
+	default:
+		answer.Snapshot = at
+		return answer, nil
+	}
+}
+
+// tryWrite answers as the write would, from the newest published state. It takes
+// no turn: a preview holds up nobody.
+func (s *Service) tryWrite(ctx context.Context, c WriteCommand) (WriteAnswer, error) {
+	store, err := s.db.Store(c.Store)
 	if err != nil {
 		return WriteAnswer{}, err
 	}
-	return WriteAnswer{at, decision.Changes()}, nil
+	snap, err := store.Newest()
+	if err != nil {
+		return WriteAnswer{}, err
+	}
+	defer snap.Close()
+	decision, err := s.judge(ctx, snap, c)
+	if err != nil {
+		return WriteAnswer{}, err
+	}
+	commit := c.commit(decision, nil)
+	if err := commit.Fits(); err != nil {
+		return WriteAnswer{}, err
+	}
+	answer := answerOf(decision)
+	answer.Snapshot = snap.Token()
+	return answer, nil
+}
+
+// judge decides on a write by the schema in force.
+func (s *Service) judge(ctx context.Context, snap *tupledb.Snapshot, c WriteCommand) (admission.Decision, error) {
+	ctx, cancel := s.judgingBudget(ctx)
+	defer cancel()
+	s.boundJudging(ctx, snap)
+	v, err := s.withSchema(c.Store, snap)
+	if err != nil {
+		return admission.Decision{}, err
+	}
+	return admission.Admit(ctx, v.schema, beforeWrite{snap}, c.Write, s.holds(v), s.judging)
+}
+
+func (c WriteCommand) commit(d admission.Decision, request *tupledb.Request) tupledb.Commit {
+	if request != nil {
+		request.Partial = d.Partial
+	}
+	return tupledb.Commit{
+		Put: d.Put, Touch: d.Touch, Delete: d.Delete,
+		Metadata: c.Metadata.Encode(), Cause: tupledb.CauseWrite, Request: request,
+	}
+}
+
+func answerOf(d admission.Decision) WriteAnswer {
+	return WriteAnswer{
+		Changes: d.Changes(), Partial: d.Partial,
+		Created: len(d.Put), Touched: len(d.Touch), Deleted: len(d.Delete),
+	}
 }
 
 // judgingBudget is the time that judging a write has, from its turn on: reads alone

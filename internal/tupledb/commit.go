@@ -24,9 +24,12 @@ type Commit struct {
 	Touch  []rel.Tuple    // as they are from now on
 	Delete []rel.Tuple    // as they were last, for whoever reads the log
 	Schema *SchemaVersion // a new schema, numbered one above the one in force
-	// Metadata is kept with the change in the log. Alone it makes no revision.
+	// Metadata is kept with the change in the log, in the form of
+	// rel.Metadata.Encode. Alone it makes no revision.
 	Metadata []byte
 	Cause    Cause
+	// Request is kept with the commit. Alone it makes no revision, and is written.
+	Request *Request
 }
 
 func (c *Commit) isEmpty() bool {
@@ -49,7 +52,8 @@ func (c *Commit) tuples() int { return len(c.Put) + len(c.Touch) + len(c.Delete)
 // whatever it decides, a refusal too, is answered only when that one is.
 //
 // An error of judge changes nothing and is returned as it is. An empty Commit
-// makes no revision and returns the snapshot that was judged. Judge must not keep its
+// makes no revision and returns the snapshot that was judged, after its request,
+// where it has one, is on the disk. Judge must not keep its
 // snapshot, and must not write: it has the turn. If ctx ends while waiting for
 // the turn, or before the commit is handed to the disk, nothing is written;
 // after that the result is awaited.
@@ -90,7 +94,7 @@ func (s *Store) takeTurn(ctx context.Context, judge func(*Snapshot) (Commit, err
 	last := s.newest
 	now := inMicros(max(s.db.clock().UnixMicro(), last.head.micros+1))
 	c, err := s.judged(judge, last.head, now)
-	if err != nil || c.isEmpty() {
+	if err != nil || c.isEmpty() && c.Request == nil {
 		return last, err
 	}
 	if err := ctx.Err(); err != nil {
@@ -104,7 +108,8 @@ func (s *Store) takeTurn(ctx context.Context, judge func(*Snapshot) (Commit, err
 	return next, nil
 }
 
-// A revising is a revision on its way to the disk. It is published after the one
+// A revising is a revision on its way to the disk, or a request on top of one,
+// whose head is that one's. It is published after the one
 // before it, and waits for that one's fsync as for its own.
 type revising struct {
 	head   *head
@@ -148,13 +153,8 @@ func (s *Store) judged(judge func(*Snapshot) (Commit, error), last *head, now ti
 	if err != nil {
 		return Commit{}, err
 	}
-	if n := c.tuples(); n > tuplesPerCommitMax {
-		return Commit{}, fault.Newf(fault.JudgingMustStayWithinBudget, "the write changes %d tuples at once", n).
-			Do("change at most %d in one write", tuplesPerCommitMax)
-	}
-	if n := c.bytes(); n > bytesPerCommitMax {
-		return Commit{}, fault.Newf(fault.JudgingMustStayWithinBudget, "the write changes tuples of %d bytes at once", n).
-			Do("change at most %d bytes in one write", bytesPerCommitMax)
+	if err := c.Fits(); err != nil {
+		return Commit{}, err
 	}
 	if invariant.Enabled {
 		if err := c.mustBeNet(snap); err != nil {
@@ -162,6 +162,19 @@ func (s *Store) judged(judge func(*Snapshot) (Commit, error), last *head, now ti
 		}
 	}
 	return c, nil
+}
+
+// Fits says whether a commit is small enough for one revision.
+func (c *Commit) Fits() error {
+	if n := c.tuples(); n > tuplesPerCommitMax {
+		return fault.Newf(fault.JudgingMustStayWithinBudget, "the write changes %d tuples at once", n).
+			Do("change at most %d in one write", tuplesPerCommitMax)
+	}
+	if n := c.bytes(); n > bytesPerCommitMax {
+		return fault.Newf(fault.JudgingMustStayWithinBudget, "the write changes tuples of %d bytes at once", n).
+			Do("change at most %d bytes in one write", bytesPerCommitMax)
+	}
+	return nil
 }
 
 // bytes is how long the texts of a commit are together.
@@ -177,20 +190,31 @@ func (c *Commit) bytes() int {
 	return n
 }
 
-// write makes a commit the next revision and hands it to the disk.
+// write makes a commit the next revision and hands it to the disk. A commit that
+// is a request alone is written on top of the last one, and is no revision.
 func (s *Store) write(c *Commit, last *revising, now time.Time) (*revising, error) {
-	next := &head{revision: last.head.revision + 1, micros: now.UnixMicro(), schema: last.head.schema}
+	next := last.head
+	if !c.isEmpty() {
+		next = &head{revision: last.head.revision + 1, micros: now.UnixMicro(), schema: last.head.schema}
+	}
 	if c.Schema != nil {
 		next.schema = &SchemaVersion{Number: c.Schema.Number, Text: c.Schema.Text, Revision: next.revision}
 	}
 	batch := s.db.pebble.NewBatch()
-	if err := s.fill(batch, c, next); err != nil {
+	if !c.isEmpty() {
+		if err := s.fill(batch, c, next); err != nil {
+			return nil, errors.Join(err, batch.Close())
+		}
+	}
+	oldest, err := s.fillRequests(batch, c, next.revision, now)
+	if err != nil {
 		return nil, errors.Join(err, batch.Close())
 	}
 	if err := s.db.beginSync(batch); err != nil {
 		return nil, fault.New(fault.DiskMustTakeWrites, "the disk did not take the write").
 			Do("it may have been kept or not: restart pemba, then read what it changed").Because(err)
 	}
+	s.oldestRequest = oldest
 	return &revising{head: next, before: last, batch: batch, store: s}, nil
 }
 

@@ -66,6 +66,7 @@ type powerCut struct {
 	tuples  []rel.Tuple
 	begun   atomic.Uint64 // the newest revision that somebody wanted written
 	shown   atomic.Uint64 // the newest revision that anybody was told of
+	named   namedWrites
 
 	keptUnacknowledged, lostUnacknowledged int
 }
@@ -101,16 +102,19 @@ func (p *powerCut) live(disk *vfs.MemFS, operations int) (after *vfs.MemFS) {
 	var left atomic.Int64
 	left.Store(int64(operations))
 	var begunAtCut, shownAtCut uint64
+	var namedAtCut [2]uint64
 	cutting := errorfs.InjectorFunc(func(op errorfs.Op) error {
 		if op.Kind.ReadOrWrite() == errorfs.OpIsWrite && left.Add(-1) == -1 && operations >= 0 {
 			// A table that is written beside the writer can be what is cut: what the
 			// clone must have is asked before it is made, what it may have after.
 			shownAtCut = p.shown.Load()
+			namedAtCut[0] = p.named.shown.Load()
 			after = disk.CrashClone(vfs.CrashCloneCfg{
 				UnsyncedDataPercent: 50,
 				RNG:                 rand.New(rand.NewPCG(p.seed, uint64(operations))),
 			})
 			begunAtCut = p.begun.Load()
+			namedAtCut[1] = p.named.begun.Load()
 		}
 		return nil
 	})
@@ -140,6 +144,8 @@ func (p *powerCut) live(disk *vfs.MemFS, operations int) (after *vfs.MemFS) {
 	// What came later came in another world.
 	p.begun.Store(begunAtCut)
 	p.shown.Store(shownAtCut)
+	p.named.shown.Store(namedAtCut[0])
+	p.named.begun.Store(namedAtCut[1])
 	return after
 }
 
@@ -162,6 +168,7 @@ func (p *powerCut) comeBack(s *Store) {
 	snap := newest(p.t, s)
 	defer snap.Close()
 	p.history.agrees(p.t, snap, p.tuples)
+	p.named.comeBack(p.t, snap)
 	report := inOrder(p.t, s)
 	if report.Head != r || report.Tuples+report.Expired != len(p.history.newest()) {
 		p.t.Errorf("seed %d: verified as %+v", p.seed, report)
@@ -176,11 +183,15 @@ func (p *powerCut) writeOnce(s *Store) {
 			p.history.add(snap.Time(), c)
 			p.begun.Store(uint64(p.history.head()))
 		}
+		if p.rng.IntN(3) == 0 {
+			c.Request = p.named.begin(&c, p.history.head(), snap.Time())
+		}
 		return c, nil
 	})
 	if err != nil {
 		p.t.Fatal(err)
 	}
+	p.named.acknowledge()
 	if token.Revision != p.history.head() {
 		p.t.Errorf("seed %d: revision %d was written as %d", p.seed, p.history.head(), token.Revision)
 	}

@@ -48,9 +48,12 @@ type Store struct {
 	incarnation rel.Incarnation
 	epoch       rel.Epoch
 
-	turn   chan struct{}        // holds one token: whoever has it may write
-	newest *revising            // on its way to the disk, or published; for whoever has the turn
-	head   atomic.Pointer[head] // the newest that is published
+	turn   chan struct{} // holds one token: whoever has it may write
+	newest *revising     // on its way to the disk, or published; for whoever has the turn
+	// oldestRequest is the time of the oldest request that may be kept; for whoever
+	// has the turn. Zero, as after opening, is unknown.
+	oldestRequest int64
+	head          atomic.Pointer[head] // the newest that is published
 }
 
 // A head is the newest published state of a store.

@@ -31,6 +31,8 @@
 //	f object type·object id·class relation·subject type·subject id·subject relation· ^revision -> state
 //	r subject type·subject id·subject relation·object type·relation·object id·       ^revision -> state
 //	c revision (8 bytes)·                                                                      -> the change: when, why, what
+//	i caller·request id·                                                                       -> the request: its body's hash, when, what it did
+//	o time (8 bytes)caller·request id·                                          -> nothing: the requests, the oldest first
 //	s ·                                                                              ^revision -> schema number, text
 //	0 m format·                                                                                -> version of this table
 //	0 m store·name·                                                                            -> number, incarnation, epoch, time of creation
@@ -45,6 +47,10 @@
 // (microseconds, a varint), the caveat's name and its context (each a length and
 // a text). An expired tuple keeps its version: what is put over it is a put, so
 // one put may follow another without a delete between them.
+//
+// A request id stands in the batch of its write, or in one of its own where that
+// changes nothing, so it is there exactly when its write is. It is good for a day;
+// later writes delete it. The caller is empty as long as nobody is known by name.
 //
 // Start reading at Store.Update for writes and at Snapshot for reads.
 package tupledb

@@ -20,7 +20,9 @@ type kind byte
 const (
 	kindChange  kind = 'c'
 	kindForward kind = 'f'
+	kindRequest kind = 'i'
 	kindMeta    kind = 'm'
+	kindOldest  kind = 'o' // requests by their time
 	kindReverse kind = 'r'
 	kindSchema  kind = 's'
 )
@@ -105,6 +107,30 @@ const changeKeyBytes = fieldsAt + 8 + 1
 // appendSchemaPrefix is the prefix of all schema versions of a store.
 func appendSchemaPrefix(key []byte, n storeNumber) []byte {
 	return append(appendKind(key, n, kindSchema), 0)
+}
+
+// appendRequestKey is the key of a request that is kept.
+func appendRequestKey(key []byte, n storeNumber, caller string, id rel.RequestID) []byte {
+	key = appendField(appendKind(key, n, kindRequest), caller)
+	return appendField(key, id)
+}
+
+// appendOldestKey is the key by which a request is found when its time is over.
+func appendOldestKey(key []byte, n storeNumber, micros int64, caller string, id rel.RequestID) []byte {
+	key = appendKind(key, n, kindOldest)
+	key = binary.BigEndian.AppendUint64(key, uint64(micros))
+	return appendField(appendField(key, caller), id)
+}
+
+// parseOldestKey reads the fields of such a key.
+func parseOldestKey(s string) (micros int64, caller string, id rel.RequestID, ok bool) {
+	if len(s) < 8 {
+		return 0, "", "", false
+	}
+	micros = int64(binary.BigEndian.Uint64([]byte(s[:8])))
+	caller, s, ok1 := nextField(s[8:])
+	text, s, ok2 := nextField(s)
+	return micros, caller, rel.RequestID(text), ok1 && ok2 && s == "" && text != "" && micros >= 0
 }
 
 func appendMetaKey(key []byte, fields ...string) []byte {

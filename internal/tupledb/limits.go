@@ -37,6 +37,13 @@ const (
 	retryPauseMin = 10 * time.Millisecond
 	retryPauseMax = 5 * time.Second
 
+	// requestKept is how long a request is remembered: far longer than anybody retries.
+	requestKept = 24 * time.Hour
+
+	// requestsDroppedMax is how many requests that are over one write deletes. A
+	// write adds one at most, so what is over shrinks, and no write pays for a day.
+	requestsDroppedMax = 16
+
 	// verifyStride is how many keys a verification reads between two looks at its context.
 	verifyStride = 1024
 )

@@ -19,6 +19,7 @@ type Report struct {
 	Expired  int // stored as if they were there, but expired by then
 	Versions int // of tuples, tombstones included
 	Schemas  int // versions
+	Requests int // that are kept
 
 	// Problems are the first disagreements found, one sentence each, and More is
 	// how many there are beyond them. A store in order has neither.
@@ -92,6 +93,9 @@ func (s *Store) Verify(ctx context.Context) (*Report, error) {
 	}
 	if forward.there != reverse.there {
 		v.report.problem("the forward index has %d tuples that are there, the reverse index %d", forward.there, reverse.there)
+	}
+	if err := v.requests(); err != nil {
+		return nil, err
 	}
 	v.report.Tuples, v.report.Expired, v.report.Versions = forward.there, forward.expired, forward.versions
 	return v.report, nil

@@ -102,11 +102,12 @@ type WriteRequest struct {
 	// not a Struct, so that it reads back exactly as it was written, in every language, and stays
 	// bounded: it is kept as long as the history. It is not interpreted.
 	Metadata map[string]string `protobuf:"bytes,6,rep,name=metadata,proto3" json:"metadata,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
-	// Makes a retry harmless: an id of the client's choice, at most 128 bytes, new for every write; a
-	// UUID is a good one. The id is kept for a day together with the answer, separately for each caller
-	// and store: the same request with it again writes nothing and gets the first answer, with
-	// `replayed` set. With another body it is REQUEST_ID_MUST_NOT_BE_REUSED. Refused writes are not
-	// kept. Empty: a retry is a write of its own.
+	// Makes a retry harmless: an id of the client's choice, at most 128 bytes without control
+	// characters, new for every write; a UUID is a good one. The id is kept for a day together with the
+	// answer, separately for each caller and store: the same request with it again writes nothing and
+	// gets the first answer, with `replayed` set. With another body, whatever its encoding, it is
+	// REQUEST_ID_MUST_NOT_BE_REUSED. A write without a net change is kept, too, so that its retry does
+	// not change what came between. Refused writes are not kept. Empty: a retry is a write of its own.
 	RequestId string `protobuf:"bytes,7,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
 	// Whether to judge only: the answer or the refusal is that of the write, and nothing is written. A
 	// dry run neither reads nor keeps its `request_id`.
@@ -381,7 +382,8 @@ func (*Update_DeleteObject) isUpdate_Operation() {}
 // DeleteMatching takes away the tuples that a filter selects.
 type DeleteMatching struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Which tuples. Required; a filter with nothing set is refused with FIELD_MUST_BE_SET.
+	// Which tuples, on the state that the updates before this one left. Required; a filter with nothing
+	// set is refused with FIELD_MUST_BE_SET.
 	Filter *TupleFilter `protobuf:"bytes,1,opt,name=filter,proto3" json:"filter,omitempty"`
 	// How many tuples it may take away. Zero means 1,000; at most 100,000.
 	Limit uint32 `protobuf:"varint,2,opt,name=limit,proto3" json:"limit,omitempty"`
@@ -507,7 +509,9 @@ func (x *Revoke) GetWithin() string {
 // is it or a userset of it.
 type DeleteObject struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The object, as `type:id`. Required. One that stands in no tuple is accepted and changes nothing.
+	// The object, as `type:id`. Required. One that stands in no tuple is accepted and changes nothing;
+	// a type that the schema does not have is NOT_IN_SCHEMA. There is no limit but the budget of judging
+	// a write: take much away in parts, with `delete_matching`.
 	Object        string `protobuf:"bytes,1,opt,name=object,proto3" json:"object,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -759,7 +763,8 @@ type WriteResponse struct {
 	// selects.
 	Partial bool `protobuf:"varint,7,opt,name=partial,proto3" json:"partial,omitempty"`
 	// True when this is the kept answer to an earlier request with the same `request_id`, and nothing
-	// was written now.
+	// was written now. Its changes are only counted, and `changes_cut` is set, where the server keeps
+	// history for less than a day and has forgotten them.
 	Replayed bool `protobuf:"varint,8,opt,name=replayed,proto3" json:"replayed,omitempty"`
 	// For each `revoke`, the access that its subject still has on the object and inside it, through
 	// others: at most 1,000 objects. Empty where it has none.

@@ -94,7 +94,7 @@ writes:
     expect: accepted
     then: {assertFalse: ["doc:1#read@user:bob"], roles: {"doc:1@user:bob": none}}
   - name: the whole document
-    updates: ["delete_object doc:1"]
+    updates: ["revoke user:ana within doc:1"]
     expect: accepted
   - updates: ["assign doc:1#editor@user:ana"]
     expect: accepted
@@ -106,7 +106,7 @@ writes:
 		`create doc:1#viewer@user:bob: expected accepted; cannot be judged: an actor is not in this release; `,
 		`doc:1#read@user:bob: expected denied; cannot be judged: the write before it was not tried`,
 		`doc:1@user:bob: expected none; cannot be judged: the write before it was not tried`,
-		`the whole document: expected accepted; cannot be judged: the update delete_object is not in this release; `,
+		`the whole document: expected accepted; cannot be judged: the update revoke is not in this release; `,
 		`assign doc:1#editor@user:ana: expected accepted; cannot be judged: the update assign is not in this release; `,
 	}
 	failures := report.Failures()
