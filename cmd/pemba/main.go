@@ -26,6 +26,7 @@ type commandLine struct {
 	Write   writeCmd   `cmd:"" takes:"server,output" help:"Add tuples, all of them or none."`
 	Delete  deleteCmd  `cmd:"" takes:"server,output" help:"Take tuples away, all of them or none."`
 	Read    readCmd    `cmd:"" takes:"server,output" help:"List or count the stored tuples that a filter selects."`
+	Watch   watchCmd   `cmd:"" takes:"server,output" help:"Show every change of tuples and schema as it happens."`
 	Schema  schemaCmd  `cmd:"" help:"Read, write, check and format schemas."`
 	Test    testCmd    `cmd:"" takes:"output" help:"Run test files, without a server."`
 	Lsp     lspCmd     `cmd:"" help:"Serve the schema language to an editor."`

@@ -20,9 +20,10 @@ import (
 
 // scriptWords are the words that pemba's scripts have beside testscript's own:
 //
-//	serve [ARG…]             start a server, put its address into $PEMBA_SERVER and
-//	                         what it printed into greeting.txt; the newest one is
-//	                         the one that the words below speak of
+//	serve [ARG…]             start a server, put its address into $PEMBA_SERVER, its
+//	                         process into $SERVER_PID and what it printed into
+//	                         greeting.txt; the newest one is the one that the words
+//	                         below speak of
 //	stop                     SIGTERM, and expect a graceful end
 //	kill9                    SIGKILL, and wait
 //	hold                     keep a call of the server open until it is gone
@@ -91,6 +92,7 @@ func wordServe(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 	servers(ts).all = append(servers(ts).all, s)
 	ts.Setenv("PEMBA_SERVER", s.address)
+	ts.Setenv("SERVER_PID", strconv.Itoa(s.process.Process.Pid))
 	ts.Check(os.WriteFile(ts.MkAbs("greeting.txt"), []byte(s.greeting), 0o644))
 }
 

@@ -21,8 +21,21 @@ import (
 // costs as much as a check. Here a call that went well and fast costs two looks
 // at the clock.
 type edge struct {
-	log  *slog.Logger
-	slow time.Duration
+	log     *slog.Logger
+	slow    time.Duration
+	serving context.Context // ends when the server is told to stop
+}
+
+// whileServing is the context of a call that lasts until it is ended: it ends
+// with the call's own, or when the server is told to stop, and then says so. No
+// goroutine waits for either.
+func (e *edge) whileServing(call context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancelCause(call)
+	forget := context.AfterFunc(e.serving, func() { cancel(stopping()) })
+	return ctx, func() {
+		forget()
+		cancel(nil)
+	}
 }
 
 func (e *edge) unaryInterceptors() []grpc.UnaryServerInterceptor {
@@ -69,6 +82,9 @@ func (e *edge) dress(ctx context.Context, method string, err error) error {
 // which come with the load, carry what another library said, and no ids.
 func (e *edge) report(ctx context.Context, method string, f failure, err error) {
 	level := f.level()
+	if f.reason == fault.ServerMustBeServing.Reason() && e.serving.Err() != nil {
+		level = slog.LevelDebug // whoever stopped the server knows, and a thousand watches end
+	}
 	if !e.log.Enabled(ctx, level) {
 		return
 	}

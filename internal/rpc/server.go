@@ -86,6 +86,7 @@ func (c Config) Validate() error {
 type Server struct {
 	grpc   *grpc.Server
 	health *health.Server
+	stop   context.CancelFunc // ends the calls that last until they are ended
 }
 
 // NewServer makes a server. Serve starts it, Drain ends it.
@@ -99,8 +100,10 @@ func newServer(c Config, inside ...grpc.UnaryServerInterceptor) (*Server, error)
 	if c.SlowCall == 0 {
 		c.SlowCall = slowCallDefault
 	}
-	e := &edge{log: c.Logger, slow: c.SlowCall}
+	serving, stop := context.WithCancel(context.Background())
+	e := &edge{log: c.Logger, slow: c.SlowCall, serving: serving}
 	s := &Server{
+		stop: stop,
 		grpc: grpc.NewServer(
 			grpc.ChainUnaryInterceptor(append(e.unaryInterceptors(), inside...)...),
 			grpc.ChainStreamInterceptor(e.stream, recovery.StreamServerInterceptor(recovery.WithRecoveryHandlerContext(panicked))),
@@ -127,7 +130,7 @@ func (s *Server) register(answering *service.Service, e *edge) {
 		handler any
 	}{
 		{pembav1.PermissionService_ServiceDesc, &permissionServer{service: answering, edge: e}},
-		{pembav1.TupleService_ServiceDesc, &tupleServer{service: answering}},
+		{pembav1.TupleService_ServiceDesc, &tupleServer{service: answering, edge: e}},
 		{pembav1.SchemaService_ServiceDesc, &schemaServer{service: answering}},
 		{pembav1.StoreService_ServiceDesc, &storeServer{}},
 	} {
@@ -144,12 +147,15 @@ func (s *Server) Serve(l net.Listener) error { return s.grpc.Serve(l) }
 
 // Drain ends serving. Health turns to NOT_SERVING at once, so that load
 // balancers look elsewhere; no call is accepted any more, and those that run
-// are waited for until ctx ends or drainTimeMax is over, then cut off. When it
-// returns no handler is running: the database may be closed.
+// are waited for until ctx ends or drainTimeMax is over, then cut off. Watches
+// are told to start again elsewhere at once; one whose client takes nothing in
+// cannot be told, and is cut off with the rest. When it returns no handler is
+// running: the database may be closed.
 func (s *Server) Drain(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, drainTimeMax)
 	defer cancel()
 	s.health.Shutdown()
+	s.stop()
 	drained := make(chan struct{})
 	go func() {
 		defer close(drained)

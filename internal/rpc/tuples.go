@@ -134,11 +134,6 @@ func (*tupleServer) ListHistory(context.Context, *pembav1.ListHistoryRequest) (*
 	return nil, notInThisRelease("TupleService.ListHistory", "every change is kept, and a later release will list them; until then keep a record where the application writes")
 }
 
-// Watch is not in this release.
-func (*tupleServer) Watch(*pembav1.WatchRequest, grpc.ServerStreamingServer[pembav1.WatchResponse]) error {
-	return notInThisRelease("TupleService.Watch", "use the changes that each Write answers with")
-}
-
 // ImportTuples is not in this release.
 func (*tupleServer) ImportTuples(grpc.ClientStreamingServer[pembav1.ImportTuplesRequest, pembav1.ImportTuplesResponse]) error {
 	return notInThisRelease("TupleService.ImportTuples", "use Write with `touch`, a thousand tuples at a time")

@@ -371,13 +371,6 @@ func TestRPCsOfLaterReleasesAreRefused(t *testing.T) {
 		"PermissionService.ListObjects":  func() error { _, err := w.permissions.ListObjects(ctx, &pembav1.ListObjectsRequest{}); return err },
 		"PermissionService.ListSubjects": func() error { _, err := w.permissions.ListSubjects(ctx, &pembav1.ListSubjectsRequest{}); return err },
 		"TupleService.ListHistory":       func() error { _, err := w.tuples.ListHistory(ctx, &pembav1.ListHistoryRequest{}); return err },
-		"TupleService.Watch": func() error {
-			stream, err := w.tuples.Watch(ctx, &pembav1.WatchRequest{})
-			if err == nil {
-				_, err = stream.Recv()
-			}
-			return err
-		},
 		"TupleService.ExportTuples": func() error {
 			stream, err := w.tuples.ExportTuples(ctx, &pembav1.ExportTuplesRequest{})
 			if err == nil {

@@ -281,7 +281,7 @@ func (f *form) consistency(c *pembav1.Consistency) service.Consistency {
 func (f *form) mustBeTrue(field string, value bool) {
 	if !value {
 		path := f.path(field, noIndex)
-		f.keep(fault.Newf(fault.FieldMustBeWithinBounds, "%s is set to false", path).Do("set it to true, or leave the consistency out").In(path))
+		f.keep(fault.Newf(fault.FieldMustBeWithinBounds, "%s is set to false", path).Do("set it to true, or leave it out").In(path))
 	}
 }
 
@@ -316,7 +316,11 @@ func (f *form) tupleKey(object, relation, subject string) rel.Key {
 
 // filter reads what selects tuples.
 func (f *form) filter(field string, x *pembav1.TupleFilter) rel.Filter {
-	f.enter(field, noIndex)
+	return f.filterAt(field, noIndex, x)
+}
+
+func (f *form) filterAt(field string, index int, x *pembav1.TupleFilter) rel.Filter {
+	f.enter(field, index)
 	defer f.leave()
 	before := f.found
 	filter := rel.Filter{

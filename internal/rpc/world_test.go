@@ -86,6 +86,7 @@ team:sub#member@user:sam
 type world struct {
 	service     *service.Service
 	server      *Server
+	listener    *bufconn.Listener
 	conn        *grpc.ClientConn
 	permissions pembav1.PermissionServiceClient
 	tuples      pembav1.TupleServiceClient
@@ -146,6 +147,7 @@ func newEmptyWorld(t testing.TB, c service.Config, inside ...grpc.UnaryServerInt
 		t.Fatal(err)
 	}
 	listener := bufconn.Listen(1 << 20)
+	w.listener = listener
 	served := make(chan error, 1)
 	go func() { served <- w.server.Serve(listener) }()
 	w.conn = dial(t, listener)

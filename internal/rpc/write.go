@@ -22,6 +22,7 @@ const (
 type tupleServer struct {
 	pembav1.UnsafeTupleServiceServer
 	service *service.Service
+	edge    *edge
 }
 
 // Write changes tuples, all of the updates or none.

@@ -34,7 +34,7 @@ func withExpiring(t *testing.T) (f fixture, now *time.Time) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f = fixture{t, service.New(service.Config{DB: db}), store}
+	f = fixture{t, service.New(service.Config{DB: db}), store, db.Close}
 	f.schema(drive)
 	expires, err := rel.NewExpiry(clock.Add(time.Hour))
 	if err != nil {

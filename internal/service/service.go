@@ -3,6 +3,7 @@ package service
 import (
 	"context"
 	"fmt"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -25,6 +26,9 @@ type Config struct {
 	// JudgingReadsMax bounds what judging one write may read; 0 means
 	// admission.ReadsMax.
 	JudgingReadsMax int
+	// WatchQuiet is after how much silence a watcher is sent a checkpoint; 0 means
+	// WatchQuietDefault.
+	WatchQuiet time.Duration
 }
 
 // TimeMaxDefault is far above what a question within its other budgets takes.
@@ -41,6 +45,9 @@ type Service struct {
 	timeMax  time.Duration
 	judging  int                        // reads
 	compiled atomic.Pointer[[]compiled] // the schemas compiled last, the newest of them first
+
+	compiling  sync.Mutex // a thousand watchers who hear of one schema compile it once
+	watchQuiet time.Duration
 }
 
 // compiled is a schema version with what it means.
@@ -61,7 +68,10 @@ func New(c Config) *Service {
 	if c.JudgingReadsMax == 0 {
 		c.JudgingReadsMax = admission.ReadsMax
 	}
-	return &Service{db: c.DB, readsMax: c.ReadsMax, timeMax: c.TimeMax, judging: c.JudgingReadsMax}
+	if c.WatchQuiet == 0 {
+		c.WatchQuiet = WatchQuietDefault
+	}
+	return &Service{db: c.DB, readsMax: c.ReadsMax, timeMax: c.TimeMax, judging: c.JudgingReadsMax, watchQuiet: c.WatchQuiet}
 }
 
 // budget is the time that a question has. When it is over, the question was too
@@ -143,6 +153,11 @@ func (s *Service) withSchema(name rel.Store, snap *tupledb.Snapshot) (*view, err
 	}
 	at := snap.Token()
 	at.Revision = stored.Revision
+	if c, ok := s.known(at); ok {
+		return &view{snap, c.schema, c.version}, nil
+	}
+	s.compiling.Lock()
+	defer s.compiling.Unlock()
 	if c, ok := s.known(at); ok {
 		return &view{snap, c.schema, c.version}, nil
 	}

@@ -30,9 +30,16 @@ type fixture struct {
 	*testing.T
 	*service.Service
 	store *tupledb.Store
+	close func() error // twice does no harm
 }
 
 func open(t *testing.T, dir string) fixture {
+	t.Helper()
+	return openService(t, dir, service.Config{})
+}
+
+// openService makes a service over a directory's database.
+func openService(t *testing.T, dir string, c service.Config) fixture {
 	t.Helper()
 	db, err := tupledb.Open(tupledb.Config{Dir: dir})
 	if err != nil {
@@ -47,7 +54,8 @@ func open(t *testing.T, dir string) fixture {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return fixture{t, service.New(service.Config{DB: db}), store}
+	c.DB = db
+	return fixture{t, service.New(c), store, db.Close}
 }
 
 func withSchema(t *testing.T) fixture {
@@ -293,7 +301,7 @@ func TestABatchItemThatCostsTooMuchFailsAlone(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f := fixture{t, service.New(service.Config{DB: db, ReadsMax: 100}), store}
+	f := fixture{t, service.New(service.Config{DB: db, ReadsMax: 100}), store, db.Close}
 	f.schema(drive)
 	var updates []string
 	for i := range 200 {

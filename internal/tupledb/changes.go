@@ -80,15 +80,12 @@ func (s *Store) changes(from, last rel.Revision) iter.Seq2[Change, error] {
 		}
 		defer s.db.use.leave()
 		from := max(from, 1)
-		if from > last {
+		it, err := s.log(from, last)
+		if err != nil {
+			yield(Change{}, err)
 			return
 		}
-		it, err := s.db.pebble.NewIter(&pebble.IterOptions{
-			LowerBound: appendChangeKey(nil, s.number, from),
-			UpperBound: appendChangeKey(nil, s.number, last+1),
-		})
-		if err != nil {
-			yield(Change{}, unreadable(err))
+		if it == nil {
 			return
 		}
 		defer func() { _ = it.Close() }()
@@ -108,25 +105,55 @@ func (s *Store) changes(from, last rel.Revision) iter.Seq2[Change, error] {
 	}
 }
 
+// log is the one way into the change log: an iterator over its entries from one
+// revision to another, nil where there are none between. Whether the log reaches
+// back as far as is asked is to be decided here and nowhere else.
+func (s *Store) log(from, last rel.Revision) (*pebble.Iterator, error) {
+	if from > last {
+		return nil, nil
+	}
+	it, err := s.db.pebble.NewIter(&pebble.IterOptions{
+		LowerBound: appendChangeKey(nil, s.number, from),
+		UpperBound: appendChangeKey(nil, s.number, last+1),
+	})
+	if err != nil {
+		return nil, unreadable(err)
+	}
+	return it, nil
+}
+
 // readChange reads the entry that an iterator is at, which is to be revision expected.
 func readChange(it *pebble.Iterator, expected rel.Revision) (Change, error) {
-	r, ok := revisionOfChangeKey(it.Key())
-	if !ok {
-		return Change{}, corrupt("key %v is not of the form that pemba writes", keyText(it.Key()))
-	}
-	if r != expected {
-		return Change{}, corrupt("the change log has revision %d where %d belongs", r, expected)
-	}
-	value, err := it.ValueAndErr()
+	value, err := changeHere(it, expected)
 	if err != nil {
-		return Change{}, unreadable(err)
+		return Change{}, err
 	}
 	c, ok := decodeChange(value)
 	if !ok {
-		return Change{}, corrupt("the change of revision %d is not of the form that pemba writes", r)
+		return Change{}, malformedChange(expected)
 	}
-	c.Revision = r
+	c.Revision = expected
 	return c, nil
+}
+
+// changeHere is the encoded entry that an iterator is at, until it moves.
+func changeHere(it *pebble.Iterator, expected rel.Revision) ([]byte, error) {
+	r, ok := revisionOfChangeKey(it.Key())
+	if !ok {
+		return nil, corrupt("key %v is not of the form that pemba writes", keyText(it.Key()))
+	}
+	if r != expected {
+		return nil, corrupt("the change log has revision %d where %d belongs", r, expected)
+	}
+	value, err := it.ValueAndErr()
+	if err != nil {
+		return nil, unreadable(err)
+	}
+	return value, nil
+}
+
+func malformedChange(r rel.Revision) error {
+	return corrupt("the change of revision %d is not of the form that pemba writes", r)
 }
 
 func revisionOfChangeKey(key []byte) (rel.Revision, bool) {
@@ -178,47 +205,62 @@ func appendKeyFields(b []byte, k rel.Key) []byte {
 // keeps a count that a broken disk made up from asking for memory.
 const tupleBytesMin = 12
 
+// tupleBytesMax is above the longest one: six fields of at most 1,024 bytes each,
+// a caveat's name, and 16 KiB of its context.
+const tupleBytesMax = 32 << 10
+
 func decodeChange(b []byte) (c Change, ok bool) {
-	if len(b) < 2 || b[0] != changeForm || Cause(b[1]) >= causesEnd {
+	c, counts, tuples, ok := decodeChangeHead(b)
+	if !ok {
 		return Change{}, false
+	}
+	text := string(tuples)
+	for i, list := range []*[]rel.Tuple{&c.Put, &c.Touch, &c.Delete} {
+		if *list, text, ok = nextTuples(text, counts[i]); !ok {
+			return Change{}, false
+		}
+	}
+	return c, text == ""
+}
+
+// decodeChangeHead reads a change as far as its tuples: how many were put,
+// touched and deleted, and the bytes that they are in.
+func decodeChangeHead(b []byte) (c Change, counts [3]uint64, tuples []byte, ok bool) {
+	if len(b) < 2 || b[0] != changeForm || Cause(b[1]) >= causesEnd {
+		return Change{}, counts, nil, false
 	}
 	c.Cause = Cause(b[1])
 	b = b[2:]
 	micros, n := binary.Varint(b)
 	if n <= 0 {
-		return Change{}, false
+		return Change{}, counts, nil, false
 	}
 	c.Time = inMicros(micros)
 	b = b[n:]
 	var metadata uint64
 	if c.Schema, b, ok = nextCount(b); !ok {
-		return Change{}, false
+		return Change{}, counts, nil, false
 	}
 	if metadata, b, ok = nextCount(b); !ok || metadata > uint64(len(b)) {
-		return Change{}, false
+		return Change{}, counts, nil, false
 	}
 	if metadata > 0 {
 		c.Metadata = append([]byte(nil), b[:metadata]...)
 	}
 	b = b[metadata:]
-	var counts [3]uint64
 	for i := range counts {
 		if counts[i], b, ok = nextCount(b); !ok {
-			return Change{}, false
+			return Change{}, counts, nil, false
 		}
 	}
 	left := uint64(len(b)) / tupleBytesMin
-	text := string(b)
-	for i, tuples := range []*[]rel.Tuple{&c.Put, &c.Touch, &c.Delete} {
-		if counts[i] > left {
-			return Change{}, false
+	for _, count := range counts {
+		if count > left {
+			return Change{}, counts, nil, false
 		}
-		left -= counts[i]
-		if *tuples, text, ok = nextTuples(text, counts[i]); !ok {
-			return Change{}, false
-		}
+		left -= count
 	}
-	return c, text == ""
+	return c, counts, b, true
 }
 
 func nextCount(b []byte) (v uint64, rest []byte, ok bool) {
@@ -235,22 +277,28 @@ func nextTuples(s string, count uint64) (tuples []rel.Tuple, rest string, ok boo
 	}
 	tuples = make([]rel.Tuple, count)
 	for i := range tuples {
-		end := 0
-		for range 6 {
-			n := strings.IndexByte(s[end:], 0)
-			if n < 0 {
-				return nil, "", false
-			}
-			end += n + 1
-		}
-		key, ok1 := parseKey(s[:end])
-		carried, rest, ok2 := parseAttributes(s[end:])
-		if !ok1 || !ok2 {
+		if tuples[i], s, ok = nextTuple(s); !ok {
 			return nil, "", false
 		}
-		tuples[i], s = carried.of(key), rest
 	}
 	return tuples, s, true
+}
+
+func nextTuple(s string) (t rel.Tuple, rest string, ok bool) {
+	end := 0
+	for range 6 {
+		n := strings.IndexByte(s[end:], 0)
+		if n < 0 {
+			return rel.Tuple{}, "", false
+		}
+		end += n + 1
+	}
+	key, ok1 := parseKey(s[:end])
+	carried, rest, ok2 := parseAttributes(s[end:])
+	if !ok1 || !ok2 {
+		return rel.Tuple{}, "", false
+	}
+	return carried.of(key), rest, true
 }
 
 func parseKey(s string) (rel.Key, bool) {

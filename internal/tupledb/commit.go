@@ -137,6 +137,7 @@ func (r *revising) published(db *DB) error {
 		r.failed, r.batch, r.before = err, nil, nil
 		if err == nil {
 			r.store.head.Store(r.head)
+			r.store.news.ring()
 		}
 	})
 	return r.failed

@@ -54,6 +54,7 @@ type Store struct {
 	// has the turn. Zero, as after opening, is unknown.
 	oldestRequest int64
 	head          atomic.Pointer[head] // the newest that is published
+	news          bell                 // rung when another head is published
 }
 
 // A head is the newest published state of a store.
@@ -76,6 +77,9 @@ func (db *DB) Store(name rel.Store) (*Store, error) {
 // Close releases the data directory. It waits for the writes that were begun
 // and for the snapshots that are open; what comes later is refused.
 func (db *DB) Close() error {
+	for _, s := range db.stores {
+		s.news.end() // who waits for a write waits in vain
+	}
 	if !db.use.shut() {
 		return nil // closed before
 	}

@@ -52,5 +52,6 @@
 // changes nothing, so it is there exactly when its write is. It is good for a day;
 // later writes delete it. The caller is empty as long as nobody is known by name.
 //
-// Start reading at Store.Update for writes and at Snapshot for reads.
+// Start reading at Store.Update for writes, at Snapshot for reads, and at
+// Store.Parts for what changed.
 package tupledb

@@ -1590,7 +1590,8 @@ type WatchResponse struct {
 	Revision *Revision `protobuf:"bytes,2,opt,name=revision,proto3" json:"revision,omitempty"`
 	// The changes of tuples that were asked for, or a piece of them.
 	Changes []*TupleChange `protobuf:"bytes,3,rep,name=changes,proto3" json:"changes,omitempty"`
-	// The change of the schema, where the revision is one. What tuples mean may have changed with it.
+	// The change of the schema, where the revision is one, or a piece of its differences. What tuples
+	// mean may have changed with it.
 	SchemaChange *SchemaChange `protobuf:"bytes,4,opt,name=schema_change,json=schemaChange,proto3" json:"schema_change,omitempty"`
 	// How many tuples were imported, where the revision is an import into an empty store. They are not
 	// in `changes`: read them with ExportTuples at `snapshot`.

@@ -86,14 +86,17 @@ type TupleServiceClient interface {
 	// Watch sends every change of a store from a start on, in order, and goes on until the client or
 	// the server ends it.
 	//
-	// It sends whole writes: a large one in pieces of at most 1 MiB, the last one marked. While nothing
-	// changes it sends checkpoints. A client that was interrupted starts again at the last `snapshot`
-	// it was sent and misses nothing. A client that reads slowly is slowed down, not dropped, until
-	// what it has yet to read is past the history that the server keeps; then the stream ends with
-	// OUT_OF_RANGE, SNAPSHOT_MUST_BE_WITHIN_HISTORY, as a start past the history does at once. Then
-	// read the state anew, with ExportTuples, and watch from its snapshot.
+	// It sends whole writes: a large one in pieces of at most 1 MiB, the last one marked. The first
+	// checkpoint comes as soon as everything was sent that there is, and others while nothing is sent.
+	// A client that was interrupted starts again at the last `snapshot` it was sent and misses nothing;
+	// so it does when the server ends the stream with UNAVAILABLE, SERVER_MUST_BE_SERVING. A client
+	// that reads slowly is slowed down, not dropped, until what it has yet to read is past the history
+	// that the server keeps; then the stream ends with OUT_OF_RANGE, SNAPSHOT_MUST_BE_WITHIN_HISTORY,
+	// as a start past the history does at once. Then read the state anew, with ExportTuples, and watch
+	// from its snapshot.
 	//
-	// A start is refused like a snapshot in a Consistency.
+	// A start is refused like a snapshot in a Consistency. A filter may name what the schema has now, or
+	// had at the start. Without filters a store can be watched before it has a schema.
 	Watch(ctx context.Context, in *WatchRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchResponse], error)
 	// ImportTuples loads many tuples.
 	//
@@ -267,14 +270,17 @@ type TupleServiceServer interface {
 	// Watch sends every change of a store from a start on, in order, and goes on until the client or
 	// the server ends it.
 	//
-	// It sends whole writes: a large one in pieces of at most 1 MiB, the last one marked. While nothing
-	// changes it sends checkpoints. A client that was interrupted starts again at the last `snapshot`
-	// it was sent and misses nothing. A client that reads slowly is slowed down, not dropped, until
-	// what it has yet to read is past the history that the server keeps; then the stream ends with
-	// OUT_OF_RANGE, SNAPSHOT_MUST_BE_WITHIN_HISTORY, as a start past the history does at once. Then
-	// read the state anew, with ExportTuples, and watch from its snapshot.
+	// It sends whole writes: a large one in pieces of at most 1 MiB, the last one marked. The first
+	// checkpoint comes as soon as everything was sent that there is, and others while nothing is sent.
+	// A client that was interrupted starts again at the last `snapshot` it was sent and misses nothing;
+	// so it does when the server ends the stream with UNAVAILABLE, SERVER_MUST_BE_SERVING. A client
+	// that reads slowly is slowed down, not dropped, until what it has yet to read is past the history
+	// that the server keeps; then the stream ends with OUT_OF_RANGE, SNAPSHOT_MUST_BE_WITHIN_HISTORY,
+	// as a start past the history does at once. Then read the state anew, with ExportTuples, and watch
+	// from its snapshot.
 	//
-	// A start is refused like a snapshot in a Consistency.
+	// A start is refused like a snapshot in a Consistency. A filter may name what the schema has now, or
+	// had at the start. Without filters a store can be watched before it has a schema.
 	Watch(*WatchRequest, grpc.ServerStreamingServer[WatchResponse]) error
 	// ImportTuples loads many tuples.
 	//

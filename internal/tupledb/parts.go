@@ -1,0 +1,120 @@
+package tupledb
+
+import (
+	"time"
+
+	"github.com/cockroachdb/pebble/v2"
+
+	"github.com/pemba-io/pemba/internal/rel"
+)
+
+// A Position is a place in the change log: before a change, or inside one, where
+// a Part of it ended.
+type Position struct {
+	Revision rel.Revision // the change that is read next; 0 is as 1
+	offset   int          // how many bytes of its tuples were read
+	tuples   uint64       // and how many these are
+}
+
+// A Part is a stretch of one change of the log.
+type Part struct {
+	Revision rel.Revision
+	Time     time.Time
+	Cause    Cause
+	Schema   uint64 // as in Change
+	Metadata []byte
+	// Changes are the tuples put, then touched, then deleted, as far as they are
+	// in this part.
+	Changes []rel.Change
+	// Last says that the change ends with this part.
+	Last bool
+}
+
+// Parts reads the published log from a position on: some whole changes, or a
+// stretch of a large one, of about so many stored bytes, and where to go on. It
+// reads nothing only where nothing is published there.
+//
+// What it returns holds nothing of the database, so that whoever sends it may
+// wait for a slow reader as long as it likes, and keeps no more than it asked for
+// in memory. The price is that each stretch of a large change finds its entry
+// anew. Pebble reads an entry whole, up to bytesPerCommitMax, to show any of it,
+// but for this call alone, and once for all who read it out of the cache.
+func (s *Store) Parts(from Position, bytes int) (parts []Part, next Position, err error) {
+	if !s.db.use.enter() {
+		return nil, from, errShut()
+	}
+	defer s.db.use.leave()
+	from.Revision = max(from.Revision, 1)
+	it, err := s.log(from.Revision, s.head.Load().revision)
+	if it == nil || err != nil {
+		return nil, from, err
+	}
+	defer func() { _ = it.Close() }()
+	at := from
+	for it.First(); it.Valid() && bytes > 0; it.Next() {
+		part, read, err := readPart(it, &at, bytes)
+		if err != nil {
+			return nil, from, err
+		}
+		bytes -= read
+		parts = append(parts, part)
+		if !part.Last {
+			return parts, at, nil
+		}
+		at = Position{Revision: at.Revision + 1}
+	}
+	switch {
+	case it.Error() != nil:
+		return nil, from, unreadable(it.Error())
+	case len(parts) == 0:
+		return nil, from, corrupt("the change log of store %s has no revision %d", s.name, from.Revision)
+	}
+	return parts, at, nil
+}
+
+// readPart reads from a position on in the entry that an iterator is at, and
+// moves the position.
+func readPart(it *pebble.Iterator, at *Position, room int) (part Part, read int, err error) {
+	value, err := changeHere(it, at.Revision)
+	if err != nil {
+		return Part{}, 0, err
+	}
+	c, counts, tuples, ok := decodeChangeHead(value)
+	if !ok || at.offset > len(tuples) {
+		return Part{}, 0, malformedChange(at.Revision)
+	}
+	part = Part{Revision: at.Revision, Time: c.Time, Cause: c.Cause, Schema: c.Schema, Metadata: c.Metadata}
+	whole := counts[0] + counts[1] + counts[2]
+	left := tuples[at.offset:]
+	// One text holds all tuples of the part. The last one begins before room is
+	// spent and may end after.
+	text := string(left[:min(len(left), room+tupleBytesMax)])
+	rest := text
+	for at.tuples < whole && len(text)-len(rest) < room {
+		t, after, ok := nextTuple(rest)
+		if !ok {
+			return Part{}, 0, malformedChange(at.Revision)
+		}
+		part.Changes = append(part.Changes, rel.Change{Op: operationAt(at.tuples, counts), Tuple: t})
+		rest = after
+		at.tuples++
+	}
+	at.offset += len(text) - len(rest)
+	part.Last = at.tuples == whole
+	if part.Last && at.offset != len(tuples) {
+		return Part{}, 0, malformedChange(at.Revision)
+	}
+	return part, len(value) - len(tuples) + len(text) - len(rest), nil
+}
+
+// operationAt is what became of the tuple of a number, as an entry lists them.
+func operationAt(number uint64, counts [3]uint64) rel.Op {
+	switch {
+	case number < counts[0]:
+		return rel.Create
+	case number < counts[0]+counts[1]:
+		return rel.Touch
+	default:
+		return rel.Delete
+	}
+}
