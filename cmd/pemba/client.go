@@ -11,6 +11,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	pembav1 "github.com/pemba-io/pemba/gen/pemba/v1"
 	"github.com/pemba-io/pemba/internal/fault"
@@ -107,24 +108,43 @@ func isFromPemba(s *status.Status) bool {
 // freshness are the flags of a question about the state it is asked of.
 type freshness struct {
 	Snapshot        *string `help:"Ask a state that is at least as fresh as this snapshot." placeholder:"TOKEN" xor:"freshness"`
+	AtSnapshot      *string `help:"Ask exactly the state of this snapshot, as it is judged now." placeholder:"TOKEN" xor:"freshness"`
+	At              *string `help:"Ask the state of this time, as it was judged then." placeholder:"TIME" xor:"freshness"`
 	FullyConsistent bool    `help:"Ask the newest state." xor:"freshness"`
 }
 
 func (f freshness) consistency() (*pembav1.Consistency, error) {
 	switch {
 	case f.Snapshot != nil:
-		if *f.Snapshot == "" { // an unset variable of a script must not mean any state
-			return nil, fault.New(fault.FieldMustBeSet, "--snapshot is empty").Do("give the snapshot that an answer had, or leave --snapshot out")
-		}
-		if _, err := rel.ParseSnapshot(*f.Snapshot); err != nil {
+		if err := mustBeSnapshot("--snapshot", *f.Snapshot); err != nil {
 			return nil, err
 		}
 		return &pembav1.Consistency{Requirement: &pembav1.Consistency_AtLeastAsFresh{AtLeastAsFresh: *f.Snapshot}}, nil
+	case f.AtSnapshot != nil:
+		if err := mustBeSnapshot("--at-snapshot", *f.AtSnapshot); err != nil {
+			return nil, err
+		}
+		return &pembav1.Consistency{Requirement: &pembav1.Consistency_AtExactSnapshot{AtExactSnapshot: *f.AtSnapshot}}, nil
+	case f.At != nil:
+		at, err := time.Parse(time.RFC3339Nano, *f.At)
+		if err != nil {
+			return nil, fault.Newf(fault.FieldMustBeWithinBounds, "--at %q is not a time", *f.At).
+				Do("write it as RFC 3339 does, for example 2026-03-01T12:00:00Z")
+		}
+		return &pembav1.Consistency{Requirement: &pembav1.Consistency_AtTime{AtTime: timestamppb.New(at)}}, nil
 	case f.FullyConsistent:
 		return &pembav1.Consistency{Requirement: &pembav1.Consistency_FullyConsistent{FullyConsistent: true}}, nil
 	default:
 		return nil, nil
 	}
+}
+
+func mustBeSnapshot(flag, token string) error {
+	if token == "" { // an unset variable of a script must not mean any state
+		return fault.Newf(fault.FieldMustBeSet, "%s is empty", flag).Do("give the snapshot that an answer had, or leave %s out", flag)
+	}
+	_, err := rel.ParseSnapshot(token)
+	return err
 }
 
 // principal reads a subject and what it presents beside itself.

@@ -11,7 +11,9 @@ import (
 	"os/signal"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
+	"time"
 
 	"google.golang.org/grpc"
 
@@ -25,9 +27,10 @@ import (
 )
 
 type serveCmd struct {
-	Example string `help:"Load an example into the store default, where that is empty: exayard, blue, blue-client or clickup." placeholder:"NAME"`
-	Data    string `help:"The data directory, made where it is missing; memory keeps nothing when the server ends. Default: ${default}." default:"./pemba-data" placeholder:"DIR"`
-	Listen  string `help:"The address to listen on; port 0 takes a free one. Default: ${default}." default:"${server}" placeholder:"ADDR"`
+	Example string  `help:"Load an example into the store default, where that is empty: exayard, blue, blue-client or clickup." placeholder:"NAME"`
+	Data    string  `help:"The data directory, made where it is missing; memory keeps nothing when the server ends. Default: ${default}." default:"./pemba-data" placeholder:"DIR"`
+	History keptFor `help:"How much of the past is kept, for questions about it and for who follows the changes: a duration such as 30d, 12h or 8w, or forever. Default: ${default}." default:"30d" placeholder:"TIME"`
+	Listen  string  `help:"The address to listen on; port 0 takes a free one. Default: ${default}." default:"${server}" placeholder:"ADDR"`
 }
 
 func (serveCmd) Help() string {
@@ -39,7 +42,24 @@ Examples:
 
     pemba serve --example exayard
     pemba serve --data /var/lib/pemba --listen 127.0.0.1:7878
+    pemba serve --data /var/lib/pemba --history 90d
     pemba serve --data memory --listen 127.0.0.1:0`
+}
+
+// A keptFor is how much of the past is kept.
+type keptFor time.Duration
+
+func (k *keptFor) UnmarshalText(text []byte) error {
+	if string(text) == "forever" {
+		*k = keptFor(tupledb.HistoryForever)
+		return nil
+	}
+	history, ok := durationOf(string(text))
+	if !ok || history < tupledb.HistoryMin {
+		return fmt.Errorf("%q is no time to keep the past for; give a minute or more, for example 30d or 12h, or the word forever", text)
+	}
+	*k = keptFor(history)
+	return nil
 }
 
 // memoryData is the --data that keeps nothing.
@@ -56,7 +76,7 @@ func (c *serveCmd) Run(a *app) error {
 		}
 		example = &loaded
 	}
-	data := tupledb.Config{Dir: c.Data}
+	data := tupledb.Config{Dir: c.Data, History: time.Duration(c.History)}
 	switch c.Data {
 	case memoryData:
 		data.Dir = ""
@@ -90,6 +110,13 @@ func (c *serveCmd) Run(a *app) error {
 	if err := c.greet(a, listener.Addr(), open.start); err != nil {
 		return err
 	}
+	upkeep, endUpkeep := context.WithCancel(context.Background())
+	var looksAfter sync.WaitGroup
+	looksAfter.Go(func() {
+		open.service.Upkeep(upkeep, func(err error) { logger.Error("the stores are not looked after", "error", err) })
+	})
+	leave := func() { endUpkeep(); looksAfter.Wait() }
+	defer leave() // before the data is closed
 	ended := make(chan error, 1)
 	go func() { ended <- server.Serve(listener) }()
 	select {
@@ -103,6 +130,7 @@ func (c *serveCmd) Run(a *app) error {
 	if err := <-ended; err != nil && !errors.Is(err, grpc.ErrServerStopped) {
 		return err // ErrServerStopped: told before Serve had begun
 	}
+	leave()
 	return whyNotClosed(c.dataText(), open.db.Close())
 }
 

@@ -64,12 +64,8 @@ func readArguments(q service.ReadQuery) []string {
 	if q.Filter.SubjectRelation != nil {
 		subjectRelation = "=" + string(*q.Filter.SubjectRelation)
 	}
-	atLeast := ""
-	if q.Consistency.AtLeast != nil {
-		atLeast = q.Consistency.AtLeast.Token()
-	}
 	return []string{
-		"ReadTuples", string(q.Store), atLeast,
+		"ReadTuples", string(q.Store), q.Consistency.Argument(),
 		string(q.Filter.ObjectType), q.Filter.ObjectID, q.Filter.IDPrefix, string(q.Filter.Relation),
 		string(q.Filter.SubjectType), q.Filter.SubjectID, subjectRelation,
 	}

@@ -7,9 +7,11 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	pembav1 "github.com/pemba-io/pemba/gen/pemba/v1"
 	"github.com/pemba-io/pemba/internal/fault"
@@ -193,16 +195,74 @@ func TestForeignAndFutureSnapshotsAreRefused(t *testing.T) {
 		{foreign, "SNAPSHOT_MUST_BE_OF_THIS_STORE"},
 		{future, "SNAPSHOT_MUST_NOT_BE_OF_THE_FUTURE"},
 	} {
-		consistency := &pembav1.Consistency{Requirement: &pembav1.Consistency_AtLeastAsFresh{AtLeastAsFresh: c.snapshot}}
-		for _, request := range []proto.Message{
-			goodCheck(func(r *pembav1.CheckRequest) { r.Consistency = consistency }),
-			&pembav1.BatchCheckRequest{Consistency: consistency, Items: []*pembav1.BatchCheckItem{{}}},
-			&pembav1.EffectiveAccessRequest{Object: "project:p1", Subject: "user:ana", Consistency: consistency},
-			&pembav1.ReadTuplesRequest{Consistency: consistency},
-			&pembav1.ReadSchemaRequest{Consistency: consistency},
+		for _, consistency := range []*pembav1.Consistency{
+			{Requirement: &pembav1.Consistency_AtLeastAsFresh{AtLeastAsFresh: c.snapshot}},
+			{Requirement: &pembav1.Consistency_AtExactSnapshot{AtExactSnapshot: c.snapshot}},
 		} {
-			mustRefuse(t, w.send(t, request), codes.FailedPrecondition, c.reason)
+			for _, request := range asking(consistency) {
+				mustRefuse(t, w.send(t, request), codes.FailedPrecondition, c.reason)
+			}
 		}
+	}
+}
+
+// asking is every question, of one state.
+func asking(c *pembav1.Consistency) []proto.Message {
+	return []proto.Message{
+		goodCheck(func(r *pembav1.CheckRequest) { r.Consistency = c }),
+		&pembav1.BatchCheckRequest{Consistency: c, Items: []*pembav1.BatchCheckItem{{}}},
+		&pembav1.EffectiveAccessRequest{Object: "project:p1", Subject: "user:ana", Consistency: c},
+		&pembav1.ExpandRequest{Object: "project:p1", Permission: "view", Consistency: c},
+		&pembav1.ReadTuplesRequest{Consistency: c},
+		&pembav1.ReadTuplesRequest{Consistency: c, CountOnly: true},
+		&pembav1.ReadSchemaRequest{Consistency: c},
+		&pembav1.DiffSchemaRequest{Consistency: c, Schema: worldSchema},
+	}
+}
+
+// Times that no question can be asked of; the zero of Go's own times is one of them,
+// and not the absence of a time.
+func TestTimesThatAreNotOfTheHistoryAreRefused(t *testing.T) {
+	w := newWorld(t)
+	for _, c := range []struct {
+		at     time.Time
+		code   codes.Code
+		reason string
+	}{
+		{time.Now().Add(time.Hour), codes.FailedPrecondition, "SNAPSHOT_MUST_NOT_BE_OF_THE_FUTURE"},
+		{time.Now().Add(-time.Hour), codes.OutOfRange, "SNAPSHOT_MUST_BE_WITHIN_HISTORY"},
+		{time.Time{}, codes.OutOfRange, "SNAPSHOT_MUST_BE_WITHIN_HISTORY"},
+	} {
+		for _, request := range asking(&pembav1.Consistency{Requirement: &pembav1.Consistency_AtTime{AtTime: timestamppb.New(c.at)}}) {
+			mustRefuse(t, w.send(t, request), c.code, c.reason)
+		}
+	}
+	for _, request := range asking(&pembav1.Consistency{Requirement: &pembav1.Consistency_AtTime{AtTime: timestamppb.Now()}}) {
+		if err := w.send(t, request); err != nil {
+			t.Errorf("%T of now: %v", request, err)
+		}
+	}
+}
+
+// A snapshot is answered of as it was, and the answer names it.
+func TestAnExactSnapshotIsAnsweredAsItWas(t *testing.T) {
+	w := newWorld(t)
+	before, err := w.permissions.Check(t.Context(), goodCheck(func(*pembav1.CheckRequest) {}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.tuples.Write(t.Context(), goodWrite(touch(tuple("project:p1", "banned", "user:eve")))); err != nil {
+		t.Fatal(err)
+	}
+	exact := &pembav1.Consistency{Requirement: &pembav1.Consistency_AtExactSnapshot{AtExactSnapshot: before.GetSnapshot()}}
+	asked := &pembav1.CheckRequest{Object: "project:p1", Permission: "edit", Subject: "user:eve"}
+	if answer, err := w.permissions.Check(t.Context(), asked); err != nil || answer.GetGranted() {
+		t.Errorf("now: %v, %v", answer.GetResult(), err)
+	}
+	asked.Consistency = exact
+	answer, err := w.permissions.Check(t.Context(), asked)
+	if err != nil || !answer.GetGranted() || answer.GetSnapshot() != before.GetSnapshot() {
+		t.Errorf("before: %v at %s, %v", answer.GetResult(), answer.GetSnapshot(), err)
 	}
 }
 

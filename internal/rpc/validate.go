@@ -3,7 +3,10 @@ package rpc
 import (
 	"strconv"
 	"strings"
+	"time"
 	"unicode/utf8"
+
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	pembav1 "github.com/pemba-io/pemba/gen/pemba/v1"
 	"github.com/pemba-io/pemba/internal/fault"
@@ -252,9 +255,9 @@ func parseConcrete(text string) (rel.Subject, error) {
 	return s, err
 }
 
-// consistency reads how fresh an answer must be. On one node every read is of
-// the newest state, so what asks for less, and what asks for the newest, ask
-// for nothing here. A bool set to false is refused as the proto promises: it
+// consistency reads which state is asked. On one node every read is of the newest
+// state unless an older one is named, so what asks for less, and what asks for the
+// newest, ask for nothing here. A bool set to false is refused as the proto promises: it
 // could be meant as "not this one", and says nothing about which.
 func (f *form) consistency(c *pembav1.Consistency) service.Consistency {
 	if c.GetRequirement() == nil {
@@ -271,11 +274,24 @@ func (f *form) consistency(c *pembav1.Consistency) service.Consistency {
 		at := given(f, "at_least_as_fresh", r.AtLeastAsFresh, rel.ParseSnapshot)
 		return service.Consistency{AtLeast: &at}
 	case *pembav1.Consistency_AtExactSnapshot:
-		f.refuse("at_exact_snapshot", true, "use at_least_as_fresh; every answer of this release is of the newest state")
+		at := given(f, "at_exact_snapshot", r.AtExactSnapshot, rel.ParseSnapshot)
+		return service.Consistency{Exact: &at}
 	case *pembav1.Consistency_AtTime:
-		f.refuse("at_time", true, "leave it out; every answer of this release is of the newest state")
+		return service.Consistency{Time: f.time("at_time", r.AtTime)}
 	}
 	return service.Consistency{}
+}
+
+// time reads a time that is set.
+func (f *form) time(field string, stamp *timestamppb.Timestamp) *time.Time {
+	if !stamp.IsValid() {
+		path := f.path(field, noIndex)
+		f.keep(fault.Newf(fault.FieldMustBeWithinBounds, "%s is not a time", path).
+			Do("give a time from year 1 to 9999 with nanoseconds from 0 to 999,999,999").In(path))
+		return nil
+	}
+	at := stamp.AsTime()
+	return &at
 }
 
 func (f *form) mustBeTrue(field string, value bool) {

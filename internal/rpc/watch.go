@@ -88,11 +88,18 @@ func watchResponse(m service.WatchMessage) *pembav1.WatchResponse {
 }
 
 func revisionToProto(r service.Revision) *pembav1.Revision {
-	return &pembav1.Revision{
+	revision := &pembav1.Revision{
 		Snapshot:    r.Snapshot.Token(),
 		CommittedAt: timestamppb.New(r.Time),
 		Cause:       causeToProto(r.Cause),
 	}
+	for _, e := range r.Metadata.Entries() {
+		if revision.Metadata == nil {
+			revision.Metadata = make(map[string]string)
+		}
+		revision.Metadata[e.Key] = e.Value
+	}
+	return revision
 }
 
 func causeToProto(c service.Cause) pembav1.Cause {
@@ -101,6 +108,8 @@ func causeToProto(c service.Cause) pembav1.Cause {
 		return pembav1.Cause_CAUSE_WRITE
 	case service.CauseSchema:
 		return pembav1.Cause_CAUSE_SCHEMA_WRITTEN
+	case service.CauseExpired:
+		return pembav1.Cause_CAUSE_EXPIRED
 	default:
 		return pembav1.Cause_CAUSE_UNSPECIFIED
 	}

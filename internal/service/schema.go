@@ -292,21 +292,9 @@ func (s *Service) ReadSchema(ctx context.Context, q SchemaQuery) (SchemaAnswer, 
 		return SchemaAnswer{}, err
 	}
 	defer v.Close()
-	store, err := s.db.Store(q.Store)
-	if err != nil {
-		return SchemaAnswer{}, err
-	}
 	stored, _, err := v.Snapshot.Schema()
 	if err != nil {
 		return SchemaAnswer{}, err
 	}
-	answer := SchemaAnswer{Snapshot: v.Token(), Version: v.version, Schema: v.schema}
-	for change, err := range store.Changes(stored.Revision) {
-		if err != nil {
-			return SchemaAnswer{}, err
-		}
-		answer.Written = change.Time
-		break
-	}
-	return answer, nil
+	return SchemaAnswer{Snapshot: v.Token(), Version: v.version, Written: stored.Written, Schema: v.schema}, nil
 }

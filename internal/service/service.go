@@ -3,6 +3,7 @@ package service
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -81,11 +82,27 @@ func (s *Service) budget(ctx context.Context) (context.Context, context.CancelFu
 		Do("ask something narrower, or fewer things at once"))
 }
 
-// A Consistency says how fresh an answer must be. On one node every read is of
-// the newest published revision, so the zero value, which asks for nothing, is
-// as fresh as any; AtLeast refuses snapshots that this store never had.
+// A Consistency says which state of the store a question is asked of; at most one
+// of its fields is set. On one node every read is of the newest published revision
+// unless an older one is named, so the zero value, which asks for nothing, is as
+// fresh as any; AtLeast refuses snapshots that this store never had.
 type Consistency struct {
 	AtLeast *rel.Snapshot
+	Exact   *rel.Snapshot // this state, evaluated now
+	Time    *time.Time    // the state of this time, evaluated at it
+}
+
+// Argument is the consistency as what must stay the same from page to page.
+func (c Consistency) Argument() string {
+	switch {
+	case c.AtLeast != nil:
+		return "at least " + c.AtLeast.Token()
+	case c.Exact != nil:
+		return "exactly " + c.Exact.Token()
+	case c.Time != nil:
+		return "at " + strconv.FormatInt(c.Time.UnixMicro(), 10)
+	}
+	return ""
 }
 
 // A view is one request's look at a store: a snapshot and the schema in force there.
@@ -95,8 +112,8 @@ type view struct {
 	version uint64
 }
 
-// look opens the newest published snapshot of a store that has a schema. The
-// caller closes it.
+// look opens the snapshot that a question is asked of, where the store has a schema
+// at it. The caller closes it.
 func (s *Service) look(ctx context.Context, name rel.Store, c Consistency) (*view, error) {
 	snap, err := s.snapshot(ctx, name, c)
 	if err != nil {
@@ -110,26 +127,32 @@ func (s *Service) look(ctx context.Context, name rel.Store, c Consistency) (*vie
 	return v, nil
 }
 
-// snapshot opens the newest published snapshot of a store.
+// snapshot opens the snapshot that a question is asked of.
 func (s *Service) snapshot(ctx context.Context, name rel.Store, c Consistency) (*tupledb.Snapshot, error) {
 	store, err := s.db.Store(name)
 	if err != nil {
 		return nil, err
 	}
-	if c.AtLeast != nil {
-		// Opening it checks incarnation, epoch and future, and reads nothing.
-		old, err := store.At(*c.AtLeast)
-		if err != nil {
-			return nil, err
-		}
-		old.Close()
-	}
-	snap, err := store.Newest()
+	snap, err := openAt(ctx, store, c)
 	if err != nil {
 		return nil, err
 	}
 	boundByContext(ctx, snap)
 	return snap, nil
+}
+
+func openAt(ctx context.Context, store *tupledb.Store, c Consistency) (*tupledb.Snapshot, error) {
+	switch {
+	case c.Exact != nil:
+		return store.At(*c.Exact)
+	case c.Time != nil:
+		return store.AsOf(ctx, *c.Time)
+	case c.AtLeast != nil:
+		if err := store.MustHaveHad(*c.AtLeast); err != nil {
+			return nil, err
+		}
+	}
+	return store.Newest()
 }
 
 // readsBetweenLooks is how often a long read asks whether to go on.

@@ -53,7 +53,7 @@ type Revision struct {
 	Snapshot rel.Snapshot // the state right after it
 	Time     time.Time
 	Cause    Cause
-	Metadata []byte // as the log has it
+	Metadata rel.Metadata
 }
 
 // A Cause is why a revision was made.
@@ -61,8 +61,9 @@ type Cause = tupledb.Cause
 
 // The causes.
 const (
-	CauseWrite  = tupledb.CauseWrite
-	CauseSchema = tupledb.CauseSchema
+	CauseWrite   = tupledb.CauseWrite
+	CauseSchema  = tupledb.CauseSchema
+	CauseExpired = tupledb.CauseExpired
 )
 
 // A SchemaWritten is a schema version by how it differs from the one before, or
@@ -300,9 +301,14 @@ func (w *watcher) selects(t rel.Tuple) bool {
 // begin starts a revision. Where it is one of the schema, its differences are
 // sent whatever the filters are: what the tuples mean may have changed.
 func (w *watcher) begin(p tupledb.Part) error {
+	metadata, ok := rel.DecodeMetadata(p.Metadata)
+	if !ok {
+		return fault.Newf(fault.DataMustBeReadable, "the metadata of revision %d is not of the form that pemba writes", p.Revision).
+			Do("the data directory is damaged or was changed by another program: restore a backup")
+	}
 	w.piece = WatchMessage{
 		Snapshot: w.snapshot(p.Revision - 1),
-		Revision: Revision{Snapshot: w.snapshot(p.Revision), Time: p.Time, Cause: p.Cause, Metadata: p.Metadata},
+		Revision: Revision{Snapshot: w.snapshot(p.Revision), Time: p.Time, Cause: p.Cause, Metadata: metadata},
 	}
 	w.room, w.asked = WatchPieceBytesMax-watchBesideBytes, false
 	if p.Schema == 0 {

@@ -2,6 +2,7 @@ package tupledb
 
 import (
 	"encoding/binary"
+	"errors"
 	"iter"
 	"strings"
 	"time"
@@ -19,8 +20,10 @@ type Cause uint8
 const (
 	CauseWrite  Cause = 0 // somebody wrote tuples
 	CauseSchema Cause = 1 // somebody wrote a schema
+	// CauseExpired is a revision of pemba's own: its tuples were not there any more.
+	CauseExpired Cause = 2
 
-	causesEnd Cause = 2
+	causesEnd Cause = 3
 )
 
 func (c Cause) String() string {
@@ -29,6 +32,8 @@ func (c Cause) String() string {
 		return "write"
 	case CauseSchema:
 		return "schema"
+	case CauseExpired:
+		return "expired"
 	default:
 		panic(invariant.Unreachable("cause", uint8(c)))
 	}
@@ -57,6 +62,8 @@ type SchemaVersion struct {
 	// Number counts the store's schema versions: 1, 2, 3…
 	Number uint64
 	Text   string
+	// Written is when that was; a commit sets it.
+	Written time.Time
 	// Revision is the one that brought this version; a commit sets it.
 	Revision rel.Revision
 }
@@ -118,6 +125,10 @@ func (s *Store) log(from, last rel.Revision) (*pebble.Iterator, error) {
 	})
 	if err != nil {
 		return nil, unreadable(err)
+	}
+	// After the iterator is open: from this floor on it sees everything.
+	if err := s.mustBeWithinHistory(from); err != nil {
+		return nil, errors.Join(err, it.Close())
 	}
 	return it, nil
 }
@@ -313,15 +324,17 @@ func parseKey(s string) (rel.Key, bool) {
 }
 
 func encodeSchema(v SchemaVersion) []byte {
-	return append(binary.AppendUvarint(nil, v.Number), v.Text...)
+	b := binary.AppendVarint(binary.AppendUvarint(nil, v.Number), v.Written.UnixMicro())
+	return append(b, v.Text...)
 }
 
 func decodeSchema(b []byte, r rel.Revision) (SchemaVersion, error) {
-	number, text, ok := nextCount(b)
-	if !ok {
+	number, rest, ok := nextCount(b)
+	micros, n := binary.Varint(rest)
+	if !ok || n <= 0 {
 		return SchemaVersion{}, corrupt("the schema of revision %d is not of the form that pemba writes", r)
 	}
-	return SchemaVersion{Number: number, Text: string(text), Revision: r}, nil
+	return SchemaVersion{Number: number, Text: string(rest[n:]), Written: inMicros(micros), Revision: r}, nil
 }
 
 // unreadable is what a read that the disk failed is answered with.

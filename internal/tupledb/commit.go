@@ -18,7 +18,8 @@ import (
 // elsewhere and replayed. Its changes are net: what is put was not there, what is
 // touched was there with other attributes, what is deleted was there as it is
 // named, and no tuple is named twice. What has expired at the judge's time was
-// not there. The zero Commit changes nothing.
+// not there; with the cause Expired it is what is deleted. The zero Commit changes
+// nothing.
 type Commit struct {
 	Put    []rel.Tuple
 	Touch  []rel.Tuple    // as they are from now on
@@ -30,6 +31,8 @@ type Commit struct {
 	Cause    Cause
 	// Request is kept with the commit. Alone it makes no revision, and is written.
 	Request *Request
+
+	expired [][]byte // the entries of what is deleted with the cause Expired
 }
 
 func (c *Commit) isEmpty() bool {
@@ -43,7 +46,7 @@ func (c *Commit) tuples() int { return len(c.Put) + len(c.Touch) + len(c.Delete)
 // decided one revision, and returns when that is on the disk and published. One
 // writer has the turn at a time, so nothing changes between what judge sees and
 // what it decides. The time of the judge's snapshot is the revision's commit time,
-// later than the one before it: so what the judge saw expired is expired for
+// later than the one before it and than every time that AsOf answered about: so what the judge saw expired is expired for
 // whoever reads the log, and nothing else is.
 //
 // The turn is given on as soon as the revision is in Pebble's log, before the disk
@@ -92,7 +95,7 @@ func (s *Store) takeTurn(ctx context.Context, judge func(*Snapshot) (Commit, err
 		return nil, err
 	}
 	last := s.newest
-	now := inMicros(max(s.db.clock().UnixMicro(), last.head.micros+1))
+	now := inMicros(max(s.db.clock().UnixMicro(), last.head.micros+1, s.settled.Load()+1))
 	c, err := s.judged(judge, last.head, now)
 	if err != nil || c.isEmpty() && c.Request == nil {
 		return last, err
@@ -199,7 +202,7 @@ func (s *Store) write(c *Commit, last *revising, now time.Time) (*revising, erro
 		next = &head{revision: last.head.revision + 1, micros: now.UnixMicro(), schema: last.head.schema}
 	}
 	if c.Schema != nil {
-		next.schema = &SchemaVersion{Number: c.Schema.Number, Text: c.Schema.Text, Revision: next.revision}
+		next.schema = &SchemaVersion{Number: c.Schema.Number, Text: c.Schema.Text, Written: now, Revision: next.revision}
 	}
 	batch := s.db.pebble.NewBatch()
 	if !c.isEmpty() {
@@ -220,7 +223,7 @@ func (s *Store) write(c *Commit, last *revising, now time.Time) (*revising, erro
 }
 
 // fill puts everything that a revision is into one batch: both indexes, the
-// schema, and the change log's entry.
+// expiries, the schema, and the change log's entry.
 func (s *Store) fill(batch *pebble.Batch, c *Commit, next *head) error {
 	var key, value, log []byte
 	tombstone := []byte{stateTombstone}
@@ -230,7 +233,11 @@ func (s *Store) fill(batch *pebble.Batch, c *Commit, next *head) error {
 			return err
 		}
 		key = appendSuffix(appendReverse(key[:0], s.number, t.Key), next.revision)
-		return batch.Set(key, value, nil)
+		if err := batch.Set(key, value, nil); err != nil || t.Expires.Never() || len(value) == len(tombstone) {
+			return err
+		}
+		key = appendSuffix(appendExpiring(key[:0], s.number, t.Expires, t.Key), next.revision)
+		return batch.Set(key, nil, nil)
 	}
 	for _, tuples := range [][]rel.Tuple{c.Put, c.Touch} {
 		for _, t := range tuples {
@@ -242,6 +249,11 @@ func (s *Store) fill(batch *pebble.Batch, c *Commit, next *head) error {
 	}
 	for _, t := range c.Delete {
 		if err := set(t, tombstone); err != nil {
+			return err
+		}
+	}
+	for _, entry := range c.expired {
+		if err := batch.Delete(entry, nil); err != nil {
 			return err
 		}
 	}
@@ -318,6 +330,10 @@ func (c *Commit) mustBeNet(snap *Snapshot) error {
 			}
 			named[t.Key] = true
 			was, found, err := snap.Find(t.Key)
+			if c.Cause == CauseExpired {
+				was, _, found, err = snap.newestVersion(t.Key)
+				found = found && was.Expires.PassedAt(snap.now)
+			}
 			if err != nil {
 				return err
 			}

@@ -125,10 +125,19 @@ func (p *powerCut) live(disk *vfs.MemFS, operations int) (after *vfs.MemFS) {
 		p.t.Errorf("seed %d: %v (%v)", p.seed, err, errors.Unwrap(fault.Of(err)))
 		return nil
 	}
+	db.history = 3 * clockStepMax * time.Microsecond // shorter than a Config allows: a life has few commits
 	s := defaultStore(p.t, db)
 	p.comeBack(s)
 	for n := 3 + p.rng.IntN(25); n > 0 && !p.t.Failed(); n-- {
 		p.writeOnce(s)
+		if p.rng.IntN(4) == 0 {
+			p.expireOnce(s)
+		}
+		if p.rng.IntN(3) == 0 {
+			if _, err := s.Collect(context.Background()); err != nil {
+				p.t.Errorf("seed %d: collecting: %v", p.seed, err)
+			}
+		}
 		if p.rng.IntN(8) == 0 {
 			if err := db.pebble.Flush(); err != nil {
 				p.t.Errorf("seed %d: flushing: %v", p.seed, err)
@@ -169,6 +178,12 @@ func (p *powerCut) comeBack(s *Store) {
 	defer snap.Close()
 	p.history.agrees(p.t, snap, p.tuples)
 	p.named.comeBack(p.t, snap)
+	// The history is whole from its floor on, whatever was forgotten when it was cut.
+	if floor := s.Floor(); floor < r {
+		old := at(p.t, s, floor+rel.Revision(p.rng.Uint64N(uint64(r-floor))))
+		p.history.agrees(p.t, old, p.tuples)
+		old.Close()
+	}
 	report := inOrder(p.t, s)
 	if report.Head != r || report.Tuples+report.Expired != len(p.history.newest()) {
 		p.t.Errorf("seed %d: verified as %+v", p.seed, report)
@@ -196,6 +211,34 @@ func (p *powerCut) writeOnce(s *Store) {
 		p.t.Errorf("seed %d: revision %d was written as %d", p.seed, p.history.head(), token.Revision)
 	}
 	p.shown.Store(uint64(token.Revision))
+}
+
+// expireOnce lets what has expired be deleted.
+func (p *powerCut) expireOnce(s *Store) {
+	last := p.history.times[p.history.head()]
+	now := p.clock.Now()
+	if len(p.history.passed(latest(now, last))) == 0 {
+		return
+	}
+	at := latest(now, last.Add(time.Microsecond))
+	gone := p.history.passed(at)
+	p.history.add(at, Commit{Delete: gone, Cause: CauseExpired})
+	p.begun.Store(uint64(p.history.head()))
+	n, _, err := s.DeleteExpired(context.Background())
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	if n != len(gone) || s.Head().Revision != p.history.head() {
+		p.t.Errorf("seed %d: %d expired tuples were deleted as revision %d, not %d as %d", p.seed, n, s.Head().Revision, len(gone), p.history.head())
+	}
+	p.shown.Store(uint64(s.Head().Revision))
+}
+
+func latest(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return b
+	}
+	return a
 }
 
 func (p *powerCut) decide(now time.Time) Commit {

@@ -1,7 +1,10 @@
 package tupledb
 
 import (
+	"cmp"
 	"errors"
+	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -17,11 +20,12 @@ import (
 // It is safe for concurrent use. Whoever opens it closes it, after everybody
 // else has gone.
 type DB struct {
-	pebble *pebble.DB
-	log    pebbleLogger
-	clock  func() time.Time
-	lock   *pebble.Lock
-	stores map[rel.Store]*Store // fixed while the DB is open
+	pebble  *pebble.DB
+	log     pebbleLogger
+	clock   func() time.Time
+	history time.Duration // how much of the past is kept
+	lock    *pebble.Lock
+	stores  map[rel.Store]*Store // fixed while the DB is open
 
 	// readOptions are those of every read: the filters are asked on the last
 	// level too, which Pebble leaves out otherwise, and where most keys are.
@@ -48,13 +52,19 @@ type Store struct {
 	incarnation rel.Incarnation
 	epoch       rel.Epoch
 
+	createdMicros int64
+
 	turn   chan struct{} // holds one token: whoever has it may write
 	newest *revising     // on its way to the disk, or published; for whoever has the turn
 	// oldestRequest is the time of the oldest request that may be kept; for whoever
 	// has the turn. Zero, as after opening, is unknown.
 	oldestRequest int64
+	settled       atomic.Int64         // every commit has a later time; raised by whoever has the turn
 	head          atomic.Pointer[head] // the newest that is published
 	news          bell                 // rung when another head is published
+
+	floor      atomic.Uint64 // the oldest revision that can be read
+	collecting sync.Mutex    // held by whoever raises the floor and deletes below it
 }
 
 // A head is the newest published state of a store.
@@ -72,6 +82,11 @@ func (db *DB) Store(name rel.Store) (*Store, error) {
 			Do("leave the store out: this release has the store %s alone", rel.DefaultStore)
 	}
 	return s, nil
+}
+
+// Stores are all of them, by name.
+func (db *DB) Stores() []*Store {
+	return slices.SortedFunc(maps.Values(db.stores), func(a, b *Store) int { return cmp.Compare(a.name, b.name) })
 }
 
 // Close releases the data directory. It waits for the writes that were begun

@@ -31,9 +31,11 @@
 //	f object type·object id·class relation·subject type·subject id·subject relation· ^revision -> state
 //	r subject type·subject id·subject relation·object type·relation·object id·       ^revision -> state
 //	c revision (8 bytes)·                                                                      -> the change: when, why, what
+//	e expiry (8 bytes, microseconds)object type·object id·class relation·subject type·subject id·subject relation· ^revision -> (empty)
 //	i caller·request id·                                                                       -> the request: its body's hash, when, what it did
+//	h ·                                                                                        -> the oldest revision that can be read
 //	o time (8 bytes)caller·request id·                                          -> nothing: the requests, the oldest first
-//	s ·                                                                              ^revision -> schema number, text
+//	s ·                                                                              ^revision -> schema number, time, text
 //	0 m format·                                                                                -> version of this table
 //	0 m store·name·                                                                            -> number, incarnation, epoch, time of creation
 //
@@ -45,8 +47,17 @@
 // attributes. Both indexes carry the attributes of one that has any, since a walk
 // reads either: a byte of flags, then what these say is there, the expiry
 // (microseconds, a varint), the caveat's name and its context (each a length and
-// a text). An expired tuple keeps its version: what is put over it is a put, so
-// one put may follow another without a delete between them.
+// a text). An expired tuple keeps its version until it is deleted, by a revision with
+// the cause Expired: what is put over it before is a put, so one put may follow
+// another without a delete between them.
+//
+// Versions below the oldest revision that can be read, its floor, are deleted in
+// the background, from the beginning of the change log on: of a tuple those that a
+// later one up to there replaced, tombstones among them.
+//
+// Each version that expires has an entry among the expiries, written with it. The
+// entry goes with the revision that deletes the tuple, or when its time has come
+// and a newer version has taken the tuple's place.
 //
 // A request id stands in the batch of its write, or in one of its own where that
 // changes nothing, so it is there exactly when its write is. It is good for a day;

@@ -19,8 +19,10 @@ type kind byte
 
 const (
 	kindChange  kind = 'c'
+	kindExpiry  kind = 'e'
 	kindForward kind = 'f'
 	kindRequest kind = 'i'
+	kindHistory kind = 'h'
 	kindMeta    kind = 'm'
 	kindOldest  kind = 'o' // requests by their time
 	kindReverse kind = 'r'
@@ -133,6 +135,11 @@ func parseOldestKey(s string) (micros int64, caller string, id rel.RequestID, ok
 	return micros, caller, rel.RequestID(text), ok1 && ok2 && s == "" && text != "" && micros >= 0
 }
 
+// appendFloorKey is where the history of a store begins.
+func appendFloorKey(key []byte, n storeNumber) []byte {
+	return append(appendKind(key, n, kindHistory), 0)
+}
+
 func appendMetaKey(key []byte, fields ...string) []byte {
 	key = appendKind(key, 0, kindMeta)
 	for _, f := range fields {
@@ -219,9 +226,15 @@ func (k keyText) Format(s fmt.State, _ rune) {
 	i := max(splitKey(k), fieldsAt)
 	fields := k[fieldsAt:i]
 	fmt.Fprintf(s, "%d/%c/", binary.BigEndian.Uint32(k), k[kindAt])
-	if kind(k[kindAt]) == kindChange && len(k) == changeKeyBytes {
+	switch {
+	case kind(k[kindAt]) == kindChange && len(k) == changeKeyBytes:
 		fmt.Fprintf(s, "%d", binary.BigEndian.Uint64(fields))
-	} else {
+		fields = nil
+	case kind(k[kindAt]) == kindExpiry && len(fields) > expiryBytes:
+		fmt.Fprintf(s, "%d/", binary.BigEndian.Uint64(fields))
+		fields = fields[expiryBytes:]
+	}
+	if len(fields) > 0 {
 		fmt.Fprintf(s, "%q", bytes.ReplaceAll(fields, []byte{0}, []byte("|")))
 	}
 	if i < len(k) {

@@ -54,7 +54,9 @@ func TestKeysAreStoredAsWritten(t *testing.T) {
 		{"request", appendRequestKey(nil, 1, "", "4f0c"), "\x00\x00\x00\x01i\x004f0c\x00"},
 		{"request of a caller", appendRequestKey(nil, 1, "app", "4f0c"), "\x00\x00\x00\x01iapp\x004f0c\x00"},
 		{"request by its time", appendOldestKey(nil, 1, 0x0102030405060708, "app", "4f0c"), "\x00\x00\x00\x01o\x01\x02\x03\x04\x05\x06\x07\x08app\x004f0c\x00"},
+		{"expiry", appendSuffix(appendExpiring(nil, 7, 258, u), 300), "\x00\x00\x00\x07e\x00\x00\x00\x00\x00\x00\x01\x02doc\x00p1\x000viewer\x00team\x00core\x00member\x00\x01\x2c\x03"},
 		{"schema", appendSuffix(appendSchemaPrefix(nil, 1), 2), "\x00\x00\x00\x01s\x00\x02\x02"},
+		{"floor", appendFloorKey(nil, 7), "\x00\x00\x00\x07h\x00"},
 		{"format", appendMetaKey(nil, "format"), "\x00\x00\x00\x00mformat\x00"},
 		{"store", appendMetaKey(nil, "store", "default"), "\x00\x00\x00\x00mstore\x00default\x00"},
 	} {
@@ -66,6 +68,9 @@ func TestKeysAreStoredAsWritten(t *testing.T) {
 		}
 	}
 	if got, want := keyString(appendSuffix(appendForward(nil, 7, u), 300)), `7/f/"doc|p1|0viewer|team|core|member|"@300`; got != want {
+		t.Errorf("printed as %s, want %s", got, want)
+	}
+	if got, want := keyString(appendSuffix(appendExpiring(nil, 7, 258, u), 300)), `7/e/258/"doc|p1|0viewer|team|core|member|"@300`; got != want {
 		t.Errorf("printed as %s, want %s", got, want)
 	}
 	if got, want := keyString(appendChangeKey(nil, 7, 12)), "7/c/12"; got != want {
@@ -81,6 +86,9 @@ func TestKeysReadBackWhatTheyWereMadeOf(t *testing.T) {
 		u := tuple(t, text).Key
 		if got, ok := parseForward(string(appendForward(nil, 1, u)[fieldsAt:])); !ok || got != u {
 			t.Errorf("forward: %v became %v, %t", u, got, ok)
+		}
+		if expires, got, ok := parseExpiring(string(appendExpiring(nil, 1, 256, u)[fieldsAt:])); !ok || got != u || expires != 256 {
+			t.Errorf("expiry: %v became %v at %d, %t", u, got, expires, ok)
 		}
 		if got, ok := parseReverse(string(appendReverse(nil, 1, u)[fieldsAt:])); !ok || got != u {
 			t.Errorf("reverse: %v became %v, %t", u, got, ok)

@@ -13,6 +13,14 @@ const (
 	// and each byte of a tuple stands in it three times, in both indexes and the log.
 	bytesPerCommitMax = 256 << 20
 
+	// expiredAtOnceMax bounds the expiries that one turn looks at: others wait for
+	// it, and a read of each and a write of a thousand are some milliseconds.
+	expiredAtOnceMax = 1_000
+
+	// collectedAtOnceMax is how many changes of tuples are forgotten between two
+	// looks at whether to go on; a batch of them is half a megabyte.
+	collectedAtOnceMax = 2_000
+
 	// hopsMax is how many versions newer than the snapshot a scan steps over
 	// before it seeks past the rest: a step costs 0.1 us and a seek 2 us and up,
 	// but both count as a read, and a tuple that was rewritten a thousand times

@@ -40,7 +40,7 @@ func Open(cfg Config) (*DB, error) {
 		return nil, err
 	}
 	db := &DB{
-		log: pebbleLogger{cfg.Logger}, clock: cfg.Clock, lock: lock,
+		log: pebbleLogger{cfg.Logger}, clock: cfg.Clock, history: cfg.History, lock: lock,
 		stores:      map[rel.Store]*Store{},
 		readOptions: pebble.IterOptions{UseL6Filters: true},
 	}

@@ -25,6 +25,9 @@ type Config struct {
 	Dir string
 	// CacheBytes bounds Pebble's block cache; 0 means cacheBytesDefault.
 	CacheBytes int64
+	// History is how much of the past is kept: every state of that time can be read,
+	// and the changes that led from one to the next. 0 means HistoryDefault.
+	History time.Duration
 	// Clock gives commit times and evaluation times; nil means time.Now.
 	Clock func() time.Time
 	// Random gives incarnations; nil means crypto/rand.
@@ -60,12 +63,19 @@ func (c Config) Validate() error {
 		return fault.Newf(fault.FieldMustBeWithinBounds, "a block cache of %d bytes", c.CacheBytes).
 			Do("give the cache a size above 0, or 0 for the default of %d", int64(cacheBytesDefault))
 	}
+	if c.History != 0 && c.History < HistoryMin {
+		return fault.Newf(fault.FieldMustBeWithinBounds, "a history of %v", c.History).
+			Do("keep at least %v: a question is not to outlive what it is about", HistoryMin)
+	}
 	return nil
 }
 
 func (c Config) withDefaults() Config {
 	if c.CacheBytes == 0 {
 		c.CacheBytes = cacheBytesDefault
+	}
+	if c.History == 0 {
+		c.History = HistoryDefault
 	}
 	if c.Clock == nil {
 		c.Clock = time.Now

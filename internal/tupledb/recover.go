@@ -3,6 +3,7 @@ package tupledb
 import (
 	"bytes"
 	"encoding/binary"
+	"math"
 
 	"github.com/cockroachdb/pebble/v2"
 
@@ -59,10 +60,11 @@ func (db *DB) loadStores() error {
 		}
 		s := &Store{
 			db: db, name: rel.Store(name), number: record.number,
-			incarnation: record.incarnation, epoch: record.epoch,
+			incarnation: record.incarnation, epoch: record.epoch, createdMicros: record.createdMicros,
 			turn: make(chan struct{}, 1),
 		}
 		s.turn <- struct{}{}
+		s.settled.Store(math.MinInt64)
 		if err := s.recover(); err != nil {
 			return err
 		}
@@ -81,6 +83,9 @@ func (db *DB) loadStores() error {
 // and sees that what stands beside it agrees: the entry before it, its tuples
 // in both indexes, and the newest schema.
 func (s *Store) recover() error {
+	if err := s.loadFloor(); err != nil {
+		return err
+	}
 	h, c, err := s.newestChange()
 	if err != nil {
 		return err
@@ -127,6 +132,9 @@ func (s *Store) newestChange() (*head, Change, error) {
 		if err := it.Error(); err != nil {
 			return nil, Change{}, unreadable(err)
 		}
+		if floor := s.Floor(); floor > 0 {
+			return nil, Change{}, corrupt("the history of store %s begins at revision %d, and its log is empty", s.name, floor)
+		}
 		return &head{}, Change{}, nil
 	}
 	r, ok := revisionOfChangeKey(it.Key())
@@ -138,7 +146,9 @@ func (s *Store) newestChange() (*head, Change, error) {
 		return nil, Change{}, err
 	}
 	h := &head{revision: r, micros: last.Time.UnixMicro()}
-	if r == 1 {
+	if floor := s.Floor(); r < floor {
+		return nil, Change{}, corrupt("the history of store %s begins at revision %d, and its log ends at %d", s.name, floor, r)
+	} else if r == 1 || r == floor {
 		return h, last, nil
 	}
 	if !it.Prev() {

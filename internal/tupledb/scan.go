@@ -54,6 +54,13 @@ func (s *Snapshot) borrow() *reader {
 		return r
 	}
 	if s.view == nil {
+		// What this iterator sees was whole at the snapshot's revision, unless the
+		// floor is above that by now: it rises before anything is deleted.
+		if err := s.store.mustBeWithinHistory(s.revision); err != nil {
+			_ = r.iter.Close()
+			r.iter, r.err = nil, err
+			return r
+		}
 		s.view = r.iter
 		s.opened, s.idle = s.firstSlots[:0:1], s.firstSlots[1:1:2]
 		r.prefix, r.seek = s.firstBytes[:0:keyBytesHint], s.firstBytes[keyBytesHint:keyBytesHint]

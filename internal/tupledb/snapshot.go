@@ -43,14 +43,35 @@ type Snapshot struct {
 	askAt, askEvery int
 }
 
-// Snapshot reads at a revision of this store that was published.
+// Snapshot reads at a revision of this store that was published and is within its
+// history.
 func (s *Store) Snapshot(r rel.Revision) (*Snapshot, error) {
 	h := s.head.Load()
-	if r > h.revision {
-		return nil, fault.Newf(fault.SnapshotMustNotBeOfTheFuture, "store %s is at revision %d, the snapshot at %d", s.name, h.revision, r).
-			Do("send a snapshot that this store has answered with")
+	if err := s.mustBePublished(h, r); err != nil {
+		return nil, err
+	}
+	if err := s.mustBeWithinHistory(r); err != nil {
+		return nil, err
 	}
 	return s.open(h, r, s.now(h))
+}
+
+func (s *Store) mustBePublished(h *head, r rel.Revision) error {
+	if r <= h.revision {
+		return nil
+	}
+	return fault.Newf(fault.SnapshotMustNotBeOfTheFuture, "store %s is at revision %d, the snapshot at %d", s.name, h.revision, r).
+		Do("send a snapshot that this store has answered with")
+}
+
+// MustHaveHad refuses a snapshot that this store never had: another store's, or
+// one of the future.
+func (s *Store) MustHaveHad(token rel.Snapshot) error {
+	if token.Incarnation != s.incarnation || token.Epoch != s.epoch {
+		return fault.Newf(fault.SnapshotMustBeOfThisStore, "snapshot %s is not of store %s as it is now", token, s.name).
+			Do("it is another store's, or from before this store was restored or made anew; leave the snapshot out and go on with the one in the answer")
+	}
+	return s.mustBePublished(s.head.Load(), token.Revision)
 }
 
 // Newest reads at the newest published revision.
@@ -68,9 +89,8 @@ func (s *Store) At(token rel.Snapshot) (*Snapshot, error) {
 // AtTime reads at a snapshot as a client holds it, evaluated at a time that an
 // earlier read of it had, as the pages of a list are. The zero time is now.
 func (s *Store) AtTime(token rel.Snapshot, now time.Time) (*Snapshot, error) {
-	if token.Incarnation != s.incarnation || token.Epoch != s.epoch {
-		return nil, fault.Newf(fault.SnapshotMustBeOfThisStore, "snapshot %s is not of store %s as it is now", token, s.name).
-			Do("it is another store's, or from before this store was restored or made anew; leave the snapshot out and go on with the one in the answer")
+	if err := s.MustHaveHad(token); err != nil {
+		return nil, err
 	}
 	snap, err := s.Snapshot(token.Revision)
 	if err == nil && !now.IsZero() {

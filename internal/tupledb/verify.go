@@ -48,11 +48,15 @@ func (r *Report) problem(format string, args ...any) {
 // of tuples has to fit in memory. Beside that, revisions are dense, times
 // increase, and each change is one: what was put was not there, what was touched
 // was there with other attributes, what was deleted was there as the log has it.
-// Whether an expired tuple was there is decided by the change's own time.
+// Of what is from before the history the log says nothing, and the two indexes are
+// compared with each other. Whether an expired tuple was there is decided by the change's own time. Each
+// tuple that will expire has its entry among the expiries, and each entry there is
+// of a version.
 type verification struct {
 	ctx        context.Context
 	store      *Store
 	head       *head
+	floor      rel.Revision // what is below it may be gone, and is of no revision
 	now        time.Time
 	logged     rel.Revision // the last in the log as the indexes are read: later than head where writers go on
 	report     *Report
@@ -75,6 +79,8 @@ func (s *Store) Verify(ctx context.Context) (*Report, error) {
 		return nil, unreadable(err)
 	}
 	defer func() { _ = v.probe.Close() }()
+	// After the iterator is open: from this floor on it sees everything.
+	v.floor = min(s.Floor(), h.revision)
 
 	changes, err := v.changeLog()
 	if err != nil {
@@ -88,8 +94,14 @@ func (s *Store) Verify(ctx context.Context) (*Report, error) {
 	if err != nil {
 		return nil, err
 	}
-	if forward.versions != changes || reverse.versions != changes {
-		v.report.problem("the log has %d changes of tuples, the forward index %d versions, the reverse index %d", changes, forward.versions, reverse.versions)
+	if err := v.expiries(); err != nil {
+		return nil, err
+	}
+	if forward.recent != changes || reverse.recent != changes {
+		v.report.problem("the log has %d changes of tuples, the forward index %d versions, the reverse index %d", changes, forward.recent, reverse.recent)
+	}
+	if forward.versions-forward.recent != reverse.versions-reverse.recent {
+		v.report.problem("the forward index has %d versions from before the history, the reverse index %d", forward.versions-forward.recent, reverse.versions-reverse.recent)
 	}
 	if forward.there != reverse.there {
 		v.report.problem("the forward index has %d tuples that are there, the reverse index %d", forward.there, reverse.there)
@@ -137,15 +149,19 @@ func (v *verification) scan(k kind, each func(it *pebble.Iterator) error) error 
 // changes of tuples in it. It ends with the schema versions, which have to be
 // those that the log names.
 func (v *verification) changeLog() (changes int, err error) {
-	expected := rel.Revision(1)
+	expected, first := rel.Revision(1), true
 	lastMicros := int64(-1 << 62)
-	schemas := uint64(0)
+	schemas, before := uint64(0), uint64(0) // in the history, and numbered before it
 	err = v.scan(kindChange, func(it *pebble.Iterator) error {
 		r, ok := revisionOfChangeKey(it.Key())
 		if ok && r > v.head.revision && r == v.logged+1 {
 			v.logged = r
 			return nil // written since the verification began
 		}
+		if first && v.floor > 1 { // the beginning is being forgotten, or is
+			expected = max(min(r, v.floor), 1)
+		}
+		first = false
 		c, err := readChange(it, expected)
 		expected = max(expected, r) + 1
 		v.logged = max(v.logged, r)
@@ -158,9 +174,15 @@ func (v *verification) changeLog() (changes int, err error) {
 		} else {
 			lastMicros = m
 		}
+		if r < v.floor {
+			return nil
+		}
 		if c.Schema != 0 {
-			if schemas++; c.Schema != schemas {
-				v.report.problem("revision %d brings schema version %d where %d belongs", r, c.Schema, schemas)
+			if schemas == 0 && v.floor > 1 {
+				before = c.Schema - 1
+			}
+			if schemas++; c.Schema != before+schemas {
+				v.report.problem("revision %d brings schema version %d where %d belongs", r, c.Schema, before+schemas)
 			}
 			found, err := v.mustHave(appendSchemaPrefix(v.key[:0], v.store.number), r, nil, "schema version")
 			if err != nil {
@@ -179,9 +201,12 @@ func (v *verification) changeLog() (changes int, err error) {
 	if expected != v.head.revision+1 {
 		v.report.problem("the head is at revision %d, and the log ends at %d", v.head.revision, expected-1)
 	}
-	stored, err := v.schemas()
-	if err == nil && uint64(stored) != schemas {
-		v.report.problem("the log names %d schema versions, and %d are stored", schemas, stored)
+	stored, recent, err := v.schemas()
+	if err == nil && uint64(recent) != schemas {
+		v.report.problem("the log names %d schema versions, and %d are stored", schemas, recent)
+	}
+	if err == nil && before > 0 && stored == recent {
+		v.report.problem("schema version %d is missing, which the history begins with", before)
 	}
 	v.report.Schemas = stored
 	return changes, err
@@ -206,19 +231,23 @@ func (v *verification) isLater(key []byte, r rel.Revision) bool {
 	return r > v.head.revision
 }
 
-func (v *verification) schemas() (stored int, err error) {
+// schemas counts the versions that are stored, and those that the history brought.
+func (v *verification) schemas() (stored, recent int, err error) {
 	err = v.scan(kindSchema, func(it *pebble.Iterator) error {
 		r := revisionOf(it.Key()[splitKey(it.Key()):])
 		if v.isLater(it.Key(), r) {
 			return nil
 		}
 		stored++
+		if r >= v.floor {
+			recent++
+		}
 		if _, err := decodeSchema(it.Value(), r); err != nil {
 			v.report.problem("%v", err)
 		}
 		return nil
 	})
-	return stored, err
+	return stored, recent, err
 }
 
 // tuples checks what a change says of tuples against the indexes.
@@ -262,10 +291,15 @@ func (v *verification) changed(t rel.Tuple, c *Change, value []byte, net func(wa
 		if !ok {
 			return nil // the index's own check says so
 		}
-		was, there = carried.of(t.Key), live && !carried.expires.PassedAt(c.Time)
+		if live {
+			was, there = carried.of(t.Key), !carried.expires.PassedAt(c.Time)
+		}
 	}
 	if err := v.probe.Error(); err != nil {
 		return unreadable(err)
+	}
+	if c.Cause == CauseExpired { // the one change of what was not there any more
+		there = was == t && t.Expires.PassedAt(c.Time)
 	}
 	if !net(was, there) {
 		v.report.problem("%v does not change what was there before as the log says", keyText(v.key))
@@ -305,8 +339,9 @@ func (v *verification) mustHave(prefix []byte, r rel.Revision, value []byte, whe
 	return found, nil
 }
 
-// An indexCount is what an index holds at the head.
-type indexCount struct{ there, expired, versions int }
+// An indexCount is what an index holds at the head; recent are the versions that the
+// history brought.
+type indexCount struct{ there, expired, versions, recent int }
 
 // index checks one index by itself and counts it.
 func (v *verification) index(k kind) (count indexCount, err error) {
@@ -329,6 +364,13 @@ func (v *verification) index(k kind) (count indexCount, err error) {
 			return nil
 		}
 		count.versions++
+		if r >= v.floor {
+			count.recent++
+		} else if k == kindForward {
+			if err := v.hasReverse(key[fieldsAt:splitKey(key)], r, it.Value()); err != nil {
+				return err
+			}
+		}
 		live, carried, ok := parseValue(it.Value())
 		if r == 0 || !ok {
 			v.report.problem("%v has no readable value", keyText(key))
@@ -350,10 +392,61 @@ func (v *verification) index(k kind) (count indexCount, err error) {
 			case live:
 				count.there++
 			}
+			if live && carried.expires != 0 && k == kindForward {
+				if err := v.expects(key[fieldsAt:n], carried.expires, r); err != nil {
+					return err
+				}
+			}
 		}
 		newer = live
 		return nil
 	})
 	endTuple()
 	return count, err
+}
+
+// expects looks for the entry that lets a tuple be deleted when its time has come.
+func (v *verification) expects(fields []byte, expires rel.Expiry, r rel.Revision) error {
+	k, ok := parseForward(string(fields))
+	if !ok {
+		return nil // said already
+	}
+	_, err := v.mustHave(appendExpiring(v.key[:0], v.store.number, expires, k), r, nil, "entry among the expiries")
+	return err
+}
+
+// expiries sees that each entry is of a version that expires then.
+func (v *verification) expiries() error {
+	return v.scan(kindExpiry, func(it *pebble.Iterator) error {
+		key := it.Key()
+		n := splitKey(key)
+		r := revisionOf(key[n:])
+		if r > v.head.revision {
+			return nil
+		}
+		expires, k, ok := parseExpiring(string(key[fieldsAt:n]))
+		if r == 0 || !ok || len(it.Value()) > 0 {
+			v.report.problem("%v is not of the form that pemba writes", keyText(key))
+			return nil
+		}
+		found, err := v.mustHave(appendForward(v.key[:0], v.store.number, k), r, nil, "version in the forward index")
+		if err != nil || !found {
+			return err
+		}
+		if live, carried, ok := parseValue(v.probe.Value()); ok && (!live || carried.expires != expires) {
+			v.report.problem("%v is of a version that does not expire then", keyText(key))
+		}
+		return nil
+	})
+}
+
+// hasReverse compares a version from before the history, of which the log says
+// nothing any more, with the other index.
+func (v *verification) hasReverse(fields []byte, r rel.Revision, value []byte) error {
+	k, ok := parseForward(string(fields))
+	if !ok {
+		return nil // said by whoever reads the keys
+	}
+	_, err := v.mustHave(appendReverse(v.key[:0], v.store.number, k), r, value, "reverse index")
+	return err
 }

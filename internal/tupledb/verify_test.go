@@ -344,7 +344,7 @@ func TestChangesAreStoredAsWritten(t *testing.T) {
 	if string(got) != want {
 		t.Errorf("\n got %q\nwant %q", got, want)
 	}
-	if got := string(encodeSchema(SchemaVersion{Number: 300, Text: "use roles"})); got != "\xac\x02use roles" {
+	if got := string(encodeSchema(SchemaVersion{Number: 300, Written: inMicros(1), Text: "use roles"})); got != "\xac\x02\x02use roles" {
 		t.Errorf("a schema is stored as %q", got)
 	}
 	record := storeRecord{number: 1, incarnation: 0x1234567890, epoch: 3, createdMicros: 1_000_000}

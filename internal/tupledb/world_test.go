@@ -56,7 +56,7 @@ func (h *history) add(at time.Time, c Commit) {
 	}
 	schema := h.schemas[h.head()]
 	if c.Schema != nil {
-		schema = &SchemaVersion{Number: c.Schema.Number, Text: c.Schema.Text, Revision: h.head() + 1}
+		schema = &SchemaVersion{Number: c.Schema.Number, Text: c.Schema.Text, Written: at, Revision: h.head() + 1}
 	}
 	h.states = append(h.states, next)
 	h.commits = append(h.commits, c)
@@ -79,6 +79,17 @@ func (h *history) where(r rel.Revision, at time.Time, want func(rel.Tuple) bool)
 	}
 	slices.SortFunc(found, rel.Tuple.Compare)
 	return found
+}
+
+// passed are the tuples of the head that have expired at a time.
+func (h *history) passed(at time.Time) []rel.Tuple {
+	var gone []rel.Tuple
+	for _, t := range h.newest() {
+		if t.Expires.PassedAt(at) {
+			gone = append(gone, t)
+		}
+	}
+	return gone
 }
 
 // vocabulary is small, so that tuples meet, and mean: types, ids and names that
