@@ -89,3 +89,19 @@ func TestNestedGroupsAreLookedIntoAllTheSame(t *testing.T) {
 	expect(t, w.walk("user:ana"), "doc:d#in_deep", engine.Granted)
 	expect(t, w.walk("user:bob"), "doc:d#in_deep", engine.Denied)
 }
+
+// Each of twenty groups in one another costs what looking into it costs: a seek, and
+// the tuple that leads on.
+func TestTwentyNestedGroupsCostALookEach(t *testing.T) {
+	const groupsDeep = 20
+	tuples := []string{"doc:d#deep@deep:g0#member", "deep:g19#member@user:ana"}
+	for i := range groupsDeep - 1 {
+		tuples = append(tuples, fmt.Sprintf("deep:g%d#member@deep:g%d#member", i, i+1))
+	}
+	w := newWorld(t, groups, tuples...)
+	for principal, want := range map[string]engine.Result{"user:ana": engine.Granted, "user:bob": engine.Denied} {
+		if got := expect(t, w.walk(principal), "doc:d#in_deep", want).Cost.Reads; got > 2*(groupsDeep+1) {
+			t.Errorf("%s: %d reads, budget %d", principal, got, 2*(groupsDeep+1))
+		}
+	}
+}
