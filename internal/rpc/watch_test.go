@@ -315,8 +315,8 @@ func TestACutClientResumesExactly(t *testing.T) {
 				defer close(written)
 				for i := range 60 {
 					n := 1 + i%5
-					if i%20 == 7 {
-						n = 9_000 // several pieces
+					if i%8 == 7 {
+						n = 9_000 // several pieces, of which few are on their way at once
 					}
 					w.puts(t, n, fmt.Sprintf("%s%d", strings.ReplaceAll(run, " ", "-"), i))
 				}

@@ -105,6 +105,7 @@ func (s *Service) tryWrite(ctx context.Context, c WriteCommand) (WriteAnswer, er
 
 // judge decides on a write by the schema in force.
 func (s *Service) judge(ctx context.Context, snap *tupledb.Snapshot, c WriteCommand) (admission.Decision, error) {
+	defer boundByContext(ctx, snap) // whoever reads it afterwards has the caller's time alone
 	ctx, cancel := s.judgingBudget(ctx)
 	defer cancel()
 	s.boundJudging(ctx, snap)
