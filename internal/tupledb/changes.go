@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"iter"
-	"strings"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -207,7 +206,7 @@ func appendTuple(b []byte, t rel.Tuple) []byte {
 
 func appendKeyFields(b []byte, k rel.Key) []byte {
 	b = appendField(b, k.Object.Type())
-	b = appendField(b, k.Object.ID())
+	b = appendID(b, k.Object.ID())
 	b = appendField(b, k.Relation)
 	return appendSubjectFields(b, k.Subject)
 }
@@ -216,22 +215,17 @@ func appendKeyFields(b []byte, k rel.Key) []byte {
 // keeps a count that a broken disk made up from asking for memory.
 const tupleBytesMin = 12
 
-// tupleBytesMax is above the longest one: six fields of at most 1,024 bytes each,
-// a caveat's name, and 16 KiB of its context.
-const tupleBytesMax = 32 << 10
-
 func decodeChange(b []byte) (c Change, ok bool) {
 	c, counts, tuples, ok := decodeChangeHead(b)
 	if !ok {
 		return Change{}, false
 	}
-	text := string(tuples)
 	for i, list := range []*[]rel.Tuple{&c.Put, &c.Touch, &c.Delete} {
-		if *list, text, ok = nextTuples(text, counts[i]); !ok {
+		if *list, tuples, ok = nextTuples(tuples, counts[i]); !ok {
 			return Change{}, false
 		}
 	}
-	return c, text == ""
+	return c, len(tuples) == 0
 }
 
 // decodeChangeHead reads a change as far as its tuples: how many were put,
@@ -282,32 +276,31 @@ func nextCount(b []byte) (v uint64, rest []byte, ok bool) {
 	return v, b[n:], true
 }
 
-func nextTuples(s string, count uint64) (tuples []rel.Tuple, rest string, ok bool) {
+func nextTuples(b []byte, count uint64) (tuples []rel.Tuple, rest []byte, ok bool) {
 	if count == 0 {
-		return nil, s, true
+		return nil, b, true
 	}
 	tuples = make([]rel.Tuple, count)
 	for i := range tuples {
-		if tuples[i], s, ok = nextTuple(s); !ok {
-			return nil, "", false
+		if tuples[i], b, ok = nextTuple(b); !ok {
+			return nil, nil, false
 		}
 	}
-	return tuples, s, true
+	return tuples, b, true
 }
 
-func nextTuple(s string) (t rel.Tuple, rest string, ok bool) {
-	end := 0
+// nextTuple reads a tuple, and keeps nothing of the bytes.
+func nextTuple(b []byte) (t rel.Tuple, rest []byte, ok bool) {
+	rest = b
 	for range 6 {
-		n := strings.IndexByte(s[end:], 0)
-		if n < 0 {
-			return rel.Tuple{}, "", false
+		if _, rest, ok = nextStored(rest); !ok {
+			return rel.Tuple{}, nil, false
 		}
-		end += n + 1
 	}
-	key, ok1 := parseKey(s[:end])
-	carried, rest, ok2 := parseAttributes(s[end:])
+	key, ok1 := parseFields(b[:len(b)-len(rest)], parseKey)
+	carried, rest, ok2 := parseAttributes(rest)
 	if !ok1 || !ok2 {
-		return rel.Tuple{}, "", false
+		return rel.Tuple{}, nil, false
 	}
 	return carried.of(key), rest, true
 }

@@ -26,7 +26,9 @@
 // nothing. Prefixes are ordered byte by byte, suffixes newest first, so that "as
 // of r" is one seek. No id, type or name holds a 0x00, so fields need no
 // escaping; below, "·" is that byte, and every line but the last two starts
-// with the store's number (4 bytes, big-endian) and the kind.
+// with the store's number (4 bytes, big-endian) and the kind. An id of an object or
+// a subject that is a canonical UUID is packed: 0x01, its 16 bytes, whatever they
+// are, and the 0x00. So such ids come before those that are text.
 //
 //	f object type·object id·class relation·subject type·subject id·subject relation· ^revision -> state
 //	r subject type·subject id·subject relation·object type·relation·object id·       ^revision -> state

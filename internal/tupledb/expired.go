@@ -102,7 +102,7 @@ func (x *expired) find(snap *Snapshot) error {
 // tuple.
 func (x *expired) judge(snap *Snapshot, entry []byte) error {
 	n := splitKey(entry)
-	expires, k, ok := parseExpiring(string(entry[fieldsAt:n]))
+	expires, k, ok := parseExpiring(entry[fieldsAt:n])
 	if !ok {
 		return corrupt("key %v is not of the form that pemba writes", keyText(entry))
 	}
@@ -178,7 +178,7 @@ func appendExpiring(key []byte, n storeNumber, expires rel.Expiry, t rel.Key) []
 	key = appendKind(key, n, kindExpiry)
 	key = binary.BigEndian.AppendUint64(key, uint64(expires))
 	key = appendField(key, t.Object.Type())
-	key = appendField(key, t.Object.ID())
+	key = appendID(key, t.Object.ID())
 	key = appendField(append(key, byte(classOf(t.Subject))), t.Relation)
 	return appendSubjectFields(key, t.Subject)
 }
@@ -187,11 +187,11 @@ func appendExpiring(key []byte, n storeNumber, expires rel.Expiry, t rel.Key) []
 const expiryBytes = 8
 
 // parseExpiring reads the fields of such a prefix.
-func parseExpiring(s string) (rel.Expiry, rel.Key, bool) {
-	if len(s) < expiryBytes {
+func parseExpiring(fields []byte) (rel.Expiry, rel.Key, bool) {
+	if len(fields) < expiryBytes {
 		return 0, rel.Key{}, false
 	}
-	micros := binary.BigEndian.Uint64([]byte(s[:expiryBytes]))
-	k, ok := parseForward(s[expiryBytes:])
+	micros := binary.BigEndian.Uint64(fields)
+	k, ok := parseFields(fields[expiryBytes:], parseForward)
 	return rel.Expiry(micros), k, ok && micros != 0 && micros <= math.MaxInt64
 }

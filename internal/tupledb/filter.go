@@ -47,15 +47,16 @@ func (s *Snapshot) Tuples(f rel.Filter, after Cursor) iter.Seq2[rel.Tuple, error
 		}
 		r := s.borrow()
 		defer s.giveBack(r)
-		for _, prefix := range prefixesFor(s.store.number, f) {
-			from, past := s.resume(prefix, after)
+		for _, st := range stretchesFor(s.store.number, f) {
+			from, past := s.resume(st, after)
 			if past {
 				continue
 			}
-			r.prefix = append(r.prefix[:0], prefix...)
-			for key, ok := r.begin(from); ok; key, ok = r.next() {
-				k, ok := parse(string(key[fieldsAt:]))
-				if !ok {
+			r.prefix = append(r.prefix[:0], st.prefix...)
+			for key, ok := r.begin(from); ok && !st.isPast(key); key, ok = r.next() {
+				text, ok1 := r.fieldsText(key[fieldsAt:])
+				k, ok2 := parse(text)
+				if !ok1 || !ok2 {
 					yield(rel.Tuple{}, r.malformed(key))
 					return
 				}
@@ -71,18 +72,18 @@ func (s *Snapshot) Tuples(f rel.Filter, after Cursor) iter.Seq2[rel.Tuple, error
 	}
 }
 
-// resume is where a prefix is entered to go on after a cursor; past where all
+// resume is where a stretch is entered to go on after a cursor; past where all
 // of it was yielded before.
-func (s *Snapshot) resume(prefix []byte, after Cursor) (from []byte, past bool) {
+func (s *Snapshot) resume(st stretch, after Cursor) (from []byte, past bool) {
 	if len(after) == 0 {
-		return nil, false
+		return st.from, false
 	}
 	at := append(appendKind(nil, s.store.number, kind(after[0])), after[1:]...)
 	switch {
-	case bytes.HasPrefix(at, prefix):
+	case bytes.Compare(at, st.prefix) < 0 || bytes.Compare(at, st.from) < 0:
+		return st.from, false
+	case bytes.HasPrefix(at, st.prefix) && !st.isPast(at):
 		return append(at, 0), false // the first key after all versions of this one
-	case bytes.Compare(at, prefix) < 0:
-		return nil, false
 	default:
 		return nil, true
 	}
@@ -96,34 +97,66 @@ func kindFor(f rel.Filter) kind {
 	return kindForward
 }
 
-// prefixesFor are the prefixes, in key order, under which all that the filter
+// A stretch is a piece of an index: the keys that begin with prefix, where from is
+// not empty those from it on, and where until is not empty those before it.
+type stretch struct{ prefix, from, until []byte }
+
+// isPast reports whether a key that begins with the prefix is behind the stretch.
+func (st stretch) isPast(key []byte) bool {
+	return len(st.until) > 0 && bytes.Compare(key, st.until) >= 0
+}
+
+// stretchesFor are the stretches, in key order, in which all that the filter
 // selects is found.
-func prefixesFor(n storeNumber, f rel.Filter) [][]byte {
+func stretchesFor(n storeNumber, f rel.Filter) []stretch {
 	if kindFor(f) == kindReverse {
-		return [][]byte{reversePrefix(n, f)}
+		return reverseStretches(n, f)
 	}
 	key := appendKind(nil, n, kindForward)
 	if f.ObjectType == "" {
-		return [][]byte{key}
+		return []stretch{{prefix: key}}
 	}
 	key = appendField(key, f.ObjectType)
 	if f.ObjectID == "" {
-		return [][]byte{append(key, f.IDPrefix...)}
+		return idStretches(key, f.IDPrefix)
 	}
-	key = appendField(key, f.ObjectID)
+	key = appendID(key, f.ObjectID)
 	classes := classesFor(f)
 	if f.Relation == "" && len(classes) == 2 {
-		return [][]byte{key}
+		return []stretch{{prefix: key}}
 	}
-	var keys [][]byte
+	var all []stretch
 	for _, c := range classes {
 		k := append(bytes.Clone(key), byte(c))
 		if f.Relation != "" {
 			k = appendSubjectParts(appendField(k, f.Relation), f)
 		}
-		keys = append(keys, k)
+		all = append(all, stretch{prefix: k})
 	}
-	return keys
+	return all
+}
+
+// idStretches are those of the ids that begin with a text, under the fields before
+// the id: the packed ones, where the text could begin a UUID, and those that are
+// text. A digit without its pair is half a byte, so it bounds a stretch of the keys
+// that begin with the digits before it.
+func idStretches(fields []byte, text string) []stretch {
+	asText := stretch{prefix: append(bytes.Clone(fields), text...)}
+	if text == "" {
+		return []stretch{asText} // both kinds
+	}
+	packed, digits := appendDigits(append(bytes.Clone(fields), packedMark), text)
+	switch {
+	case digits < 0:
+		return []stretch{asText}
+	case digits%2 == 0:
+		return []stretch{{prefix: packed}, asText}
+	}
+	half := stretch{prefix: packed[:len(packed)-1], from: append(bytes.Clone(packed), 0)}
+	if last := packed[len(packed)-1]; last < 0xf0 {
+		half.until = append(bytes.Clone(half.prefix), last+0x10)
+	}
+	return []stretch{half, asText}
 }
 
 // classesFor are the classes that the filter's subject can be of.
@@ -148,7 +181,7 @@ func appendSubjectParts(key []byte, f rel.Filter) []byte {
 	if f.SubjectID == "" {
 		return key
 	}
-	key = appendField(key, f.SubjectID)
+	key = appendID(key, f.SubjectID)
 	switch {
 	case f.SubjectID == "*":
 		return appendField(key, "")
@@ -158,14 +191,14 @@ func appendSubjectParts(key []byte, f rel.Filter) []byte {
 	return key
 }
 
-func reversePrefix(n storeNumber, f rel.Filter) []byte {
+func reverseStretches(n storeNumber, f rel.Filter) []stretch {
 	key := appendSubjectParts(appendKind(nil, n, kindReverse), f)
 	if f.SubjectID == "" || f.SubjectID != "*" && f.SubjectRelation == nil || f.ObjectType == "" {
-		return key
+		return []stretch{{prefix: key}}
 	}
 	key = appendField(key, f.ObjectType)
 	if f.Relation == "" {
-		return key
+		return []stretch{{prefix: key}}
 	}
-	return append(appendField(key, f.Relation), f.IDPrefix...)
+	return idStretches(appendField(key, f.Relation), f.IDPrefix)
 }

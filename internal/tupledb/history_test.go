@@ -282,7 +282,8 @@ func (m *machine) randomFilter() rel.Filter {
 			f.ObjectID = u.Object.ID()
 		}
 		if given() {
-			f.IDPrefix = u.Object.ID()[:1]
+			id := u.Object.ID()
+			f.IDPrefix = id[:1+m.rng.IntN(len(id))]
 		}
 		if given() {
 			f.Relation = u.Relation

@@ -63,7 +63,7 @@ func appendField[T ~string](key []byte, field T) []byte {
 func appendObject(key []byte, n storeNumber, o rel.Object) []byte {
 	key = appendKind(key, n, kindForward)
 	key = appendField(key, o.Type())
-	return appendField(key, o.ID())
+	return appendID(key, o.ID())
 }
 
 // appendRelation is the prefix of the tuples of a relation with subjects of a class.
@@ -80,7 +80,7 @@ func appendForward(key []byte, n storeNumber, t rel.Key) []byte {
 
 func appendSubjectFields(key []byte, s rel.Subject) []byte {
 	key = appendField(key, s.Type())
-	key = appendField(key, s.ID())
+	key = appendID(key, s.ID())
 	return appendField(key, s.Relation())
 }
 
@@ -94,7 +94,7 @@ func appendReverse(key []byte, n storeNumber, t rel.Key) []byte {
 	key = appendSubject(key, n, t.Subject)
 	key = appendField(key, t.Object.Type())
 	key = appendField(key, t.Relation)
-	return appendField(key, t.Object.ID())
+	return appendID(key, t.Object.ID())
 }
 
 func appendChangeKey(key []byte, n storeNumber, r rel.Revision) []byte {
@@ -153,7 +153,8 @@ func appendKindEnd(key []byte, n storeNumber, k kind) []byte {
 	return append(appendKind(key, n, k+1), 0)
 }
 
-// nextField takes the text before the next 0x00.
+// nextField takes the text before the next 0x00. Where ids are among the fields,
+// they are made text before, by fieldsText.
 func nextField(s string) (field, rest string, ok bool) {
 	return strings.Cut(s, "\x00")
 }
@@ -169,7 +170,7 @@ func parseSubject(s string) (rel.Subject, bool) {
 	return rel.TrustedSubject(rel.ObjectType(typ), id, rel.Name(relation)), true
 }
 
-// parseRelationSubject reads what follows the object in a forward prefix.
+// parseRelationSubject reads the text of what follows the object in a forward prefix.
 func parseRelationSubject(s string) (rel.Name, rel.Subject, bool) {
 	if s == "" {
 		return "", rel.Subject{}, false
@@ -183,7 +184,7 @@ func parseRelationSubject(s string) (rel.Name, rel.Subject, bool) {
 	return rel.Name(relation), subject, true
 }
 
-// parseForward reads the fields of a forward prefix.
+// parseForward reads the text of a forward prefix's fields.
 func parseForward(s string) (rel.Key, bool) {
 	typ, s, ok1 := nextField(s)
 	id, s, ok2 := nextField(s)
@@ -194,7 +195,7 @@ func parseForward(s string) (rel.Key, bool) {
 	return rel.Key{Object: rel.Trusted(rel.ObjectType(typ), id), Relation: relation, Subject: subject}, true
 }
 
-// parseReverse reads the fields of a reverse prefix.
+// parseReverse reads the text of a reverse prefix's fields.
 func parseReverse(s string) (rel.Key, bool) {
 	styp, s, ok1 := nextField(s)
 	sid, s, ok2 := nextField(s)
@@ -213,6 +214,15 @@ func parseReverse(s string) (rel.Key, bool) {
 		Relation: rel.Name(relation),
 		Subject:  rel.TrustedSubject(rel.ObjectType(styp), sid, rel.Name(srel)),
 	}, true
+}
+
+// parseFields reads the fields of a prefix as they are stored.
+func parseFields(fields []byte, parse func(string) (rel.Key, bool)) (rel.Key, bool) {
+	text, ok := fieldsText(fields)
+	if !ok {
+		return rel.Key{}, false
+	}
+	return parse(text)
 }
 
 // keyText prints a key for Pebble's messages and for people who debug.
@@ -235,6 +245,9 @@ func (k keyText) Format(s fmt.State, _ rune) {
 		fields = fields[expiryBytes:]
 	}
 	if len(fields) > 0 {
+		if text, ok := appendFieldsText(nil, fields); ok {
+			fields = text
+		}
 		fmt.Fprintf(s, "%q", bytes.ReplaceAll(fields, []byte{0}, []byte("|")))
 	}
 	if i < len(k) {

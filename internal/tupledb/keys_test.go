@@ -84,16 +84,16 @@ func TestKeysReadBackWhatTheyWereMadeOf(t *testing.T) {
 		"a/b:x@y.z#r@a/b:ü#r", "t:0#r@t:1", "doc:*x#r@u:**",
 	} {
 		u := tuple(t, text).Key
-		if got, ok := parseForward(string(appendForward(nil, 1, u)[fieldsAt:])); !ok || got != u {
+		if got, ok := parseFields(appendForward(nil, 1, u)[fieldsAt:], parseForward); !ok || got != u {
 			t.Errorf("forward: %v became %v, %t", u, got, ok)
 		}
-		if expires, got, ok := parseExpiring(string(appendExpiring(nil, 1, 256, u)[fieldsAt:])); !ok || got != u || expires != 256 {
+		if expires, got, ok := parseExpiring(appendExpiring(nil, 1, 256, u)[fieldsAt:]); !ok || got != u || expires != 256 {
 			t.Errorf("expiry: %v became %v at %d, %t", u, got, expires, ok)
 		}
-		if got, ok := parseReverse(string(appendReverse(nil, 1, u)[fieldsAt:])); !ok || got != u {
+		if got, ok := parseFields(appendReverse(nil, 1, u)[fieldsAt:], parseReverse); !ok || got != u {
 			t.Errorf("reverse: %v became %v, %t", u, got, ok)
 		}
-		if got, ok := parseKey(string(appendKeyFields(nil, u))); !ok || got != u {
+		if got, ok := parseFields(appendKeyFields(nil, u), parseKey); !ok || got != u {
 			t.Errorf("change: %v became %v, %t", u, got, ok)
 		}
 	}
@@ -103,25 +103,32 @@ func TestKeysReadBackWhatTheyWereMadeOf(t *testing.T) {
 // added or turned into a separator.
 func TestKeysThatNobodyWroteAreRefused(t *testing.T) {
 	u := tuple(t, "doc:p1#viewer@team:core#member").Key
+	packed := tuple(t, "doc:0f1e2d3c-4b5a-6978-8796-a5b4c3d2e1f0#viewer@team:ffffffff-ffff-ffff-ffff-ffffffffffff#member").Key
 	for name, c := range map[string]struct {
 		fields string
 		parse  func(string) (rel.Key, bool)
 	}{
-		"forward": {string(appendForward(nil, 1, u)[fieldsAt:]), parseForward},
-		"reverse": {string(appendReverse(nil, 1, u)[fieldsAt:]), parseReverse},
-		"change":  {string(appendKeyFields(nil, u)), parseKey},
+		"packed forward": {string(appendForward(nil, 1, packed)[fieldsAt:]), parseForward},
+		"packed reverse": {string(appendReverse(nil, 1, packed)[fieldsAt:]), parseReverse},
+		"packed change":  {string(appendKeyFields(nil, packed)), parseKey},
+		"forward":        {string(appendForward(nil, 1, u)[fieldsAt:]), parseForward},
+		"reverse":        {string(appendReverse(nil, 1, u)[fieldsAt:]), parseReverse},
+		"change":         {string(appendKeyFields(nil, u)), parseKey},
 	} {
 		for i := range c.fields {
-			if _, ok := c.parse(c.fields[:i]); ok {
+			if _, ok := parseFields([]byte(c.fields[:i]), c.parse); ok {
 				t.Errorf("%s: %q was read", name, c.fields[:i])
 			}
 			with0 := c.fields[:i] + "\x00" + c.fields[i:]
-			if got, ok := c.parse(with0); ok {
+			if got, ok := parseFields([]byte(with0), c.parse); ok {
 				t.Errorf("%s: %q was read as %v", name, with0, got)
 			}
 		}
 	}
 	if _, ok := parseForward("doc\x00p1\x001viewer\x00team\x00core\x00member\x00"); ok {
 		t.Error("a userset in the class of plain subjects was read")
+	}
+	if _, ok := parseFields([]byte("doc\x000f1e2d3c-4b5a-6978-8796-a5b4c3d2e1f0\x001viewer\x00user\x00ana\x00\x00"), parseForward); ok {
+		t.Error("an id that is to be packed was read as text")
 	}
 }

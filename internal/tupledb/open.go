@@ -19,7 +19,7 @@ import (
 
 // FormatVersion is the version of the key table in the package comment and of
 // every value. A change that an older pemba would misread gets another number.
-const FormatVersion = 2
+const FormatVersion = 3
 
 // memoryDir is the directory's name on the file system of a DB in memory.
 const memoryDir = "memory"

@@ -86,11 +86,8 @@ func readPart(it *pebble.Iterator, at *Position, room int) (part Part, read int,
 	part = Part{Revision: at.Revision, Time: c.Time, Cause: c.Cause, Schema: c.Schema, Metadata: c.Metadata}
 	whole := counts[0] + counts[1] + counts[2]
 	left := tuples[at.offset:]
-	// One text holds all tuples of the part. The last one begins before room is
-	// spent and may end after.
-	text := string(left[:min(len(left), room+tupleBytesMax)])
-	rest := text
-	for at.tuples < whole && len(text)-len(rest) < room {
+	rest := left
+	for at.tuples < whole && len(left)-len(rest) < room {
 		t, after, ok := nextTuple(rest)
 		if !ok {
 			return Part{}, 0, malformedChange(at.Revision)
@@ -99,12 +96,12 @@ func readPart(it *pebble.Iterator, at *Position, room int) (part Part, read int,
 		rest = after
 		at.tuples++
 	}
-	at.offset += len(text) - len(rest)
+	at.offset += len(left) - len(rest)
 	part.Last = at.tuples == whole
 	if part.Last && at.offset != len(tuples) {
 		return Part{}, 0, malformedChange(at.Revision)
 	}
-	return part, len(value) - len(tuples) + len(text) - len(rest), nil
+	return part, len(value) - len(tuples) + len(left) - len(rest), nil
 }
 
 // operationAt is what became of the tuple of a number, as an entry lists them.

@@ -16,11 +16,11 @@ type reader struct {
 	iter *pebble.Iterator
 
 	// prefix is what the keys of the running scan begin with; seek is where a
-	// probe or a jump goes.
-	prefix, seek []byte
+	// probe or a jump goes; text is the room in which fields are made text.
+	prefix, seek, text []byte
 
 	// here is what the tuple that the reader is at carries, until it moves.
-	here attributes[[]byte]
+	here attributes
 
 	err error
 }
@@ -108,7 +108,7 @@ func (r *reader) begin(from []byte) (key []byte, ok bool) {
 		r.seek = append(r.seek[:0], from...)
 	case r.prefix[len(r.prefix)-1] == 0:
 		r.seek = append(r.seek[:0], r.prefix...)
-	default: // part of a field: whatever continues it sorts after its end
+	default: // part of a field: whatever continues it sorts after its end, and at the end of a packed id's part too
 		r.seek = append(append(r.seek[:0], r.prefix...), 0)
 	}
 	r.iter.SeekGE(r.seek)
@@ -202,6 +202,12 @@ func (r *reader) fail(err error) bool {
 		r.err = unreadable(err)
 	}
 	return r.err != nil
+}
+
+// fieldsText is the text of fields, in memory of its own.
+func (r *reader) fieldsText(fields []byte) (text string, ok bool) {
+	r.text, ok = appendFieldsText(r.text[:0], fields)
+	return string(r.text), ok
 }
 
 // malformed is what a key that nobody here wrote is answered with.

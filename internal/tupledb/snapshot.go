@@ -181,8 +181,9 @@ func (s *Snapshot) Object(o rel.Object, buf []rel.Tuple, limit int) (tuples []re
 		if len(tuples) >= limit {
 			return tuples, false, nil
 		}
-		relation, subject, ok := parseRelationSubject(string(key[len(r.prefix):]))
-		if !ok {
+		text, ok1 := r.fieldsText(key[len(r.prefix):])
+		relation, subject, ok2 := parseRelationSubject(text)
+		if !ok1 || !ok2 {
 			return tuples, false, r.malformed(key)
 		}
 		tuples = append(tuples, r.here.of(rel.Key{Object: o, Relation: relation, Subject: subject}))
@@ -207,8 +208,9 @@ func (s *Snapshot) subjects(o rel.Object, c class, relation rel.Name) iter.Seq2[
 		defer s.giveBack(r)
 		r.prefix = appendRelation(r.prefix[:0], s.store.number, o, c, relation)
 		for key, ok := r.begin(nil); ok; key, ok = r.next() {
-			subject, ok := parseSubject(string(key[len(r.prefix):]))
-			if !ok {
+			text, ok1 := r.fieldsText(key[len(r.prefix):])
+			subject, ok2 := parseSubject(text)
+			if !ok1 || !ok2 {
 				yield(rel.Tuple{}, r.malformed(key))
 				return
 			}
@@ -231,8 +233,9 @@ func (s *Snapshot) Objects(subject rel.Subject, typ rel.ObjectType, relation rel
 		r.prefix = appendField(r.prefix, typ)
 		r.prefix = appendField(r.prefix, relation)
 		for key, ok := r.begin(nil); ok; key, ok = r.next() {
-			id, rest, ok := nextField(string(key[len(r.prefix):]))
-			if !ok || rest != "" || id == "" {
+			text, ok1 := r.fieldsText(key[len(r.prefix):])
+			id, rest, ok2 := nextField(text)
+			if !ok1 || !ok2 || rest != "" || id == "" {
 				yield(rel.Tuple{}, r.malformed(key))
 				return
 			}
@@ -257,7 +260,7 @@ func (s *Snapshot) Stands(o rel.Object) (bool, error) {
 	}
 	r.prefix = appendKind(r.prefix[:0], s.store.number, kindReverse)
 	r.prefix = appendField(r.prefix, o.Type())
-	r.prefix = appendField(r.prefix, o.ID())
+	r.prefix = appendID(r.prefix, o.ID())
 	_, ok := r.begin(nil)
 	return ok, r.err
 }

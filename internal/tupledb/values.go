@@ -70,19 +70,15 @@ func attributesBytes(t rel.Tuple) int {
 	return len(t.Caveat.Name) + len(t.Caveat.Context.String())
 }
 
-// bytesOrText is what attributes are read from: values as Pebble lends them, and
-// the text that a change is.
-type bytesOrText interface{ []byte | string }
-
 // attributes are those of one tuple, still in the memory that they were read
 // from: whoever only asks whether a tuple counts makes no copy.
-type attributes[T bytesOrText] struct {
+type attributes struct {
 	expires         rel.Expiry
-	caveat, context T
+	caveat, context []byte
 }
 
 // of makes the tuple that has a key and these attributes.
-func (a attributes[T]) of(k rel.Key) rel.Tuple {
+func (a attributes) of(k rel.Key) rel.Tuple {
 	t := rel.Tuple{Key: k, Expires: a.expires}
 	if len(a.caveat) > 0 {
 		t.Caveat = rel.Caveat{
@@ -95,7 +91,7 @@ func (a attributes[T]) of(k rel.Key) rel.Tuple {
 
 // parseValue reads the value of a version. Every tuple has one form, so two
 // values say the same exactly when their bytes are the same.
-func parseValue(value []byte) (live bool, a attributes[[]byte], ok bool) {
+func parseValue(value []byte) (live bool, a attributes, ok bool) {
 	if len(value) == 1 {
 		return value[0] == stateLive, a, value[0] <= stateLive
 	}
@@ -107,7 +103,7 @@ func parseValue(value []byte) (live bool, a attributes[[]byte], ok bool) {
 }
 
 // parseAttributes reads what appendAttributes wrote, and nothing else.
-func parseAttributes[T bytesOrText](b T) (a attributes[T], rest T, ok bool) {
+func parseAttributes(b []byte) (a attributes, rest []byte, ok bool) {
 	if len(b) == 0 {
 		return a, b, false
 	}
@@ -129,7 +125,7 @@ func parseAttributes[T bytesOrText](b T) (a attributes[T], rest T, ok bool) {
 }
 
 // nextText takes a text that is not empty.
-func nextText[T bytesOrText](b T) (text, rest T, ok bool) {
+func nextText(b []byte) (text, rest []byte, ok bool) {
 	n, rest, ok := nextNumber(b)
 	if !ok || n == 0 || n > uint64(len(rest)) {
 		return text, rest, false
@@ -139,7 +135,7 @@ func nextText[T bytesOrText](b T) (text, rest T, ok bool) {
 
 // nextNumber takes a number in the form that binary.AppendUvarint gives it, the
 // shortest one.
-func nextNumber[T bytesOrText](b T) (v uint64, rest T, ok bool) {
+func nextNumber(b []byte) (v uint64, rest []byte, ok bool) {
 	for i := 0; i < len(b) && i < binary.MaxVarintLen64; i++ {
 		c := b[i]
 		if c >= 0x80 {

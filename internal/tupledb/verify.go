@@ -383,7 +383,7 @@ func (v *verification) index(k kind) (count indexCount, err error) {
 		} else {
 			endTuple()
 			prefix = append(prefix[:0], key[:n]...)
-			if _, ok := parse(string(key[fieldsAt:n])); !ok {
+			if _, ok := parseFields(key[fieldsAt:n], parse); !ok {
 				v.report.problem("%v is not of the form that pemba writes", keyText(key))
 			}
 			switch {
@@ -407,7 +407,7 @@ func (v *verification) index(k kind) (count indexCount, err error) {
 
 // expects looks for the entry that lets a tuple be deleted when its time has come.
 func (v *verification) expects(fields []byte, expires rel.Expiry, r rel.Revision) error {
-	k, ok := parseForward(string(fields))
+	k, ok := parseFields(fields, parseForward)
 	if !ok {
 		return nil // said already
 	}
@@ -424,7 +424,7 @@ func (v *verification) expiries() error {
 		if r > v.head.revision {
 			return nil
 		}
-		expires, k, ok := parseExpiring(string(key[fieldsAt:n]))
+		expires, k, ok := parseExpiring(key[fieldsAt:n])
 		if r == 0 || !ok || len(it.Value()) > 0 {
 			v.report.problem("%v is not of the form that pemba writes", keyText(key))
 			return nil
@@ -443,7 +443,7 @@ func (v *verification) expiries() error {
 // hasReverse compares a version from before the history, of which the log says
 // nothing any more, with the other index.
 func (v *verification) hasReverse(fields []byte, r rel.Revision, value []byte) error {
-	k, ok := parseForward(string(fields))
+	k, ok := parseFields(fields, parseForward)
 	if !ok {
 		return nil // said by whoever reads the keys
 	}

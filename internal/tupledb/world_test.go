@@ -93,14 +93,15 @@ func (h *history) passed(at time.Time) []rel.Tuple {
 }
 
 // vocabulary is small, so that tuples meet, and mean: types, ids and names that
-// begin like each other, and bytes on both sides of those that keys are made of.
+// begin like each other, bytes on both sides of those that keys are made of, and an
+// id that is packed beside one that is not.
 var vocabulary = struct {
 	types     []rel.ObjectType
 	ids       []string
 	relations []rel.Name
 }{
 	[]rel.ObjectType{"a", "ab", "a/b"},
-	[]string{"1", "10", "1!", "é", "x@y"},
+	[]string{"1", "10", "1!", "é", "x@y", "10000000-0000-0001-00ff-ffffffffffff", "10000000-0000-0001-00FF-ffffffffffff"},
 	[]rel.Name{"r", "r2"},
 }
 
