@@ -11,8 +11,7 @@ import (
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/bloom"
-	"github.com/cockroachdb/pebble/v2/sstable"
-	"github.com/cockroachdb/pebble/v2/sstable/colblk"
+	"github.com/cockroachdb/pebble/v2/sstable/block"
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"github.com/pemba-io/pemba/internal/fault"
@@ -49,8 +48,25 @@ type Logger interface {
 }
 
 const (
-	cacheBytesDefault = 64 << 20
-	memTableBytes     = 16 << 20
+	// cacheBytesDefault holds a million tuples with UUIDs for ids: a block in the
+	// cache is not compressed, and both indexes are 96 bytes a tuple there.
+	cacheBytesDefault = 128 << 20
+
+	// memTableBytes is what is written between two flushes: 40,000 tuples. Twice as
+	// much halves what a bulk of writes compacts, and costs up to 64 MiB more while
+	// flushes queue, and twice the replay after kill -9.
+	memTableBytes = 16 << 20
+
+	// blockBytes is what a read that misses the cache decompresses, and what the
+	// compressor sees at once. Against 8 KiB a tuple takes 1.2 bytes less and reads
+	// from the cache are as fast or faster, since the index is half as large; a read
+	// from the disk costs an eighth more. 32 KiB saves another 0.9 bytes, and costs
+	// such a read a third more.
+	blockBytes = 16 << 10
+
+	// filterBits refuse 99 of 100 probes of what is not there without a look at a
+	// block. 8 would save 0.25 bytes a tuple and let 2 of 100 pass.
+	filterBits = 10
 )
 
 // formatMajorVersion is Pebble's number 24: pinned, because a newer one cannot
@@ -90,16 +106,11 @@ func (c Config) withDefaults() Config {
 }
 
 // pebbleOptions are ours throughout: Pebble's defaults are the oldest format,
-// an 8 MB cache and no filters.
+// an 8 MB cache and no filters. What was measured, with the command for it, is in
+// docs/performance.md.
 func (db *DB) pebbleOptions(cfg Config) *pebble.Options {
-	comparer := newComparer()
-	// The key schema is named, not left to the default: its name stands in every
-	// table, and a default of another bundle size could not read them.
-	keys := colblk.DefaultKeySchema(comparer, 16)
 	o := &pebble.Options{
-		Comparer:           comparer,
-		KeySchema:          keys.Name,
-		KeySchemas:         sstable.MakeKeySchemas(&keys),
+		Comparer:           newComparer(),
 		FormatMajorVersion: formatMajorVersion,
 		Logger:             db.log,
 		EventListener:      db.listener(),
@@ -110,8 +121,9 @@ func (db *DB) pebbleOptions(cfg Config) *pebble.Options {
 		MemTableSize: memTableBytes,
 		// A burst may queue four memtables before writers wait for the flush.
 		MemTableStopWritesThreshold: 4,
-		// Every sublevel of L0 costs each read a seek, so they are merged early,
-		// and writers are stopped late: the limit is there for disasters.
+		// Every sublevel of L0 costs each read a seek, so they are merged early: at
+		// 4 a bulk of writes compacts less than half as much, and a read looks into
+		// two tables more. Writers are stopped late: the limit is there for disasters.
 		L0CompactionThreshold: 2,
 		L0StopWritesThreshold: 100,
 		LBaseMaxBytes:         64 << 20,
@@ -122,20 +134,19 @@ func (db *DB) pebbleOptions(cfg Config) *pebble.Options {
 	// Compactions triggered by reads would spend CPU in proportion to the
 	// questions; this service is asked a lot, and its tables settle by writes.
 	o.Experimental.ReadSamplingMultiplier = -1
+	// Blocks of rows, each written as its difference from the one before, not of
+	// columns: an object's tuples repeat all but a name and an id of each other, and
+	// columns, which share with the first of sixteen rows alone and keep offsets that
+	// do not compress, take 13 bytes a tuple more and are read no faster.
+	o.Experimental.EnableColumnarBlocks = func() bool { return false }
 	for i := range o.Levels {
 		l := &o.Levels[i]
-		// Most probes of a walk find nothing. Ten bits a key refuse 99 of 100 of
-		// them without touching a data block.
-		l.FilterPolicy = bloom.FilterPolicy(10)
-		// A probe that finds decodes one block; 8 KiB keeps the index small at
-		// ten million tuples and compresses twice as well as 4.
-		l.BlockSize = 8 << 10
-		// One level of index up to a million blocks' worth of keys.
+		l.FilterPolicy = probeFilter{bloom.FilterPolicy(filterBits)}
+		l.BlockSize = blockBytes
+		// One level of index: a table has a few hundred blocks.
 		l.IndexBlockSize = 256 << 10
 	}
-	// Old data is compressed hard and new data fast: the last level holds nine
-	// tenths of the bytes and is rewritten seldom.
-	o.ApplyCompressionSettings(func() pebble.DBCompressionSettings { return pebble.DBCompressionBalanced })
+	o.ApplyCompressionSettings(compression)
 	if cfg.fs != nil {
 		o.FS = disk{cfg.fs, &db.flushFailures}
 	} else {
@@ -143,6 +154,16 @@ func (db *DB) pebbleOptions(cfg Config) *pebble.Options {
 		o.WithFSDefaults() // a watch for a disk that stalls
 	}
 	return o
+}
+
+// compression is hard for old data and fast for new: the last level holds nine
+// tenths of the bytes and is rewritten seldom. Zstandard's level 5 would save another
+// byte a tuple, and cost half as much again for compressing.
+func compression() pebble.DBCompressionSettings {
+	c := pebble.UniformDBCompressionSettings(block.SnappyCompression)
+	c.Name = "pemba"
+	c.Levels[len(c.Levels)-1] = block.ZstdCompression
+	return c
 }
 
 // listener hears what Pebble does in the background. A failed flush or
