@@ -2,7 +2,8 @@ package tupledb
 
 import (
 	"bytes"
-	"encoding/hex"
+	"encoding/binary"
+	"strings"
 )
 
 // An id that is a UUID is stored packed: packedMark and its 16 bytes, where the
@@ -29,33 +30,91 @@ const (
 // isDash reports whether a UUID has a dash at a place of its text.
 func isDash(i int) bool { return i == 8 || i == 13 || i == 18 || i == 23 }
 
-// nibble is what a hexadecimal digit in lower case stands for.
-func nibble(c byte) (n byte, ok bool) {
-	switch {
-	case '0' <= c && c <= '9':
-		return c - '0', true
-	case 'a' <= c && c <= 'f':
-		return c - 'a' + 10, true
-	}
-	return 0, false
-}
-
 // appendID appends an id as a field.
 func appendID(key []byte, id string) []byte {
 	if len(id) == uuidTextBytes {
-		n := len(key)
-		if key, digits := appendDigits(append(key, packedMark), id); digits == 2*uuidBytes {
-			return append(key, 0)
+		var packed [packedBytes]byte
+		packed[0] = packedMark
+		if packUUID(packed[1:1+uuidBytes], id) {
+			return append(key, packed[:]...)
 		}
-		key = key[:n]
 	}
 	return appendField(key, id)
+}
+
+// Eight digits are packed at once, a byte of a word each: a walk packs an id or two
+// for each of its reads, and digit by digit that took five times as long.
+const (
+	everyByte  = 0x0101010101010101
+	afterNines = 'a' - '0' - 10 // what a digit above 9 is further on than its value
+)
+
+// packDigits is what eight digits stand for; ok is false where one is none.
+func packDigits(text []byte) (n uint32, ok bool) {
+	x := binary.BigEndian.Uint64(text)
+	// The low half of a byte is the value of 0 to 9, and of a to f 9 less; and the
+	// letters have the bit for 64. What is no digit comes back as another text.
+	v := (x&(0x0f*everyByte) + 9*(x>>6&everyByte)) & (0x0f * everyByte)
+	ok = digitsOf(v) == x
+	v = (v | v>>4) & 0x00ff00ff00ff00ff
+	v = (v | v>>8) & 0x0000ffff0000ffff
+	return uint32(v | v>>16), ok
+}
+
+// digitsOf is the text of eight values below 16.
+func digitsOf(v uint64) uint64 {
+	return v + '0'*everyByte + afterNines*((v+6*everyByte)>>4&everyByte)
+}
+
+// putDigits is the reverse of packDigits.
+func putDigits(text []byte, n uint32) {
+	v := uint64(n)
+	v = (v | v<<16) & 0x0000ffff0000ffff
+	v = (v | v<<8) & 0x00ff00ff00ff00ff
+	v = (v | v<<4) & (0x0f * everyByte)
+	binary.BigEndian.PutUint64(text, digitsOf(v))
+}
+
+// packUUID packs a text of the length of a UUID, if it is one.
+func packUUID(packed []byte, uuid string) (ok bool) {
+	if uuid[8] != '-' || uuid[13] != '-' || uuid[18] != '-' || uuid[23] != '-' {
+		return false
+	}
+	var text [2 * uuidBytes]byte // without dashes
+	copy(text[:8], uuid)
+	copy(text[8:12], uuid[9:])
+	copy(text[12:16], uuid[14:])
+	copy(text[16:20], uuid[19:])
+	copy(text[20:], uuid[24:])
+	for i := 0; i < uuidBytes; i += 4 {
+		n, ok := packDigits(text[2*i : 2*i+8])
+		if !ok {
+			return false
+		}
+		binary.BigEndian.PutUint32(packed[i:], n)
+	}
+	return true
+}
+
+// appendUUID appends the text of 16 bytes.
+func appendUUID(b, packed []byte) []byte {
+	var text [2 * uuidBytes]byte
+	for i := 0; i < uuidBytes; i += 4 {
+		putDigits(text[2*i:], binary.BigEndian.Uint32(packed[i:]))
+	}
+	uuid := [uuidTextBytes]byte{8: '-', 13: '-', 18: '-', 23: '-'}
+	copy(uuid[:8], text[:8])
+	copy(uuid[9:13], text[8:12])
+	copy(uuid[14:18], text[12:16])
+	copy(uuid[19:23], text[16:20])
+	copy(uuid[24:], text[20:])
+	return append(b, uuid[:]...)
 }
 
 // appendDigits packs the digits that a text begins with, as long as it is like the
 // beginning of a UUID, and counts them. A digit without its pair is the upper half
 // of the last byte. Of a text that no UUID begins with the count is -1.
-func appendDigits(key []byte, text string) (packed []byte, digits int) {
+func appendDigits(key []byte, text string) (packed []byte, count int) {
 	if len(text) > uuidTextBytes {
 		return key, -1
 	}
@@ -66,42 +125,24 @@ func appendDigits(key []byte, text string) (packed []byte, digits int) {
 			}
 			continue
 		}
-		n, ok := nibble(text[i])
+		n := strings.IndexByte("0123456789abcdef", text[i])
 		switch {
-		case !ok:
+		case n < 0:
 			return key, -1
-		case digits%2 == 0:
-			key = append(key, n<<4)
+		case count%2 == 0:
+			key = append(key, byte(n)<<4)
 		default:
-			key[len(key)-1] |= n
+			key[len(key)-1] |= byte(n)
 		}
-		digits++
+		count++
 	}
-	return key, digits
-}
-
-// appendUUID appends the text of 16 bytes.
-func appendUUID(b, raw []byte) []byte {
-	for i, part := range [...]struct{ from, to int }{{0, 4}, {4, 6}, {6, 8}, {8, 10}, {10, 16}} {
-		if i > 0 {
-			b = append(b, '-')
-		}
-		b = hex.AppendEncode(b, raw[part.from:part.to])
-	}
-	return b
+	return key, count
 }
 
 // isUUID reports whether a text is of an id that is to be packed.
 func isUUID(text []byte) bool {
-	if len(text) != uuidTextBytes {
-		return false
-	}
-	for i, c := range text {
-		if _, ok := nibble(c); ok == isDash(i) || !ok && c != '-' {
-			return false
-		}
-	}
-	return true
+	var packed [uuidBytes]byte
+	return len(text) == uuidTextBytes && packUUID(packed[:], string(text))
 }
 
 // nextStored takes the next field as it is stored, without the 0x00 that ends it.

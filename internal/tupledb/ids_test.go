@@ -44,6 +44,28 @@ func TestIDsAreStoredAsWritten(t *testing.T) {
 	}
 }
 
+// Of what a UUID may hold at each place, and of nothing else, it stays one.
+func TestIDsArePackedForEveryDigitAndNothingElse(t *testing.T) {
+	const uuid = "09afe123-4567-89ab-cdef-0123456789af"
+	for i := range len(uuid) {
+		for c := range 256 {
+			id := []byte(uuid)
+			id[i] = byte(c)
+			want := strings.IndexByte("0123456789abcdef", byte(c)) >= 0
+			if isDash(i) {
+				want = c == '-'
+			}
+			stored := appendID(nil, string(id))
+			if packed := len(stored) == packedBytes; packed != want || packed && stored[0] != packedMark {
+				t.Errorf("%q is stored as %q", id, stored)
+			}
+			if text, ok := fieldsText(stored); c > ' ' && (!ok || text != string(id)+"\x00") {
+				t.Errorf("%q is read back as %q, %t", id, text, ok)
+			}
+		}
+	}
+}
+
 // Whatever the ids are, a tuple is read back from each of its keys; and tuples that
 // differ differ in each.
 func TestKeysReadBackAnyIDs(t *testing.T) {
