@@ -175,3 +175,29 @@ func TestVerifyComparesTheExpiries(t *testing.T) {
 		}
 	}
 }
+
+// A verification beside the deletion of what has expired finds nothing wrong: the
+// entry is gone with a revision that is not the verification's.
+func TestVerifyBesideADeletionFindsNothingWrong(t *testing.T) {
+	disk, clock := newSlowLog(), newSteppingClock()
+	cfg := onMem(disk)
+	cfg.Clock = clock.Now
+	s := opened(t, cfg)
+	write(t, s, Commit{Put: []rel.Tuple{until(t, "doc:d#viewer@user:u", clock.Now().Add(time.Second))}})
+	clock.step(time.Second)
+	disk.hold()
+	deleted := make(chan error, 1)
+	go func() {
+		_, _, err := s.DeleteExpired(context.Background())
+		deleted <- err
+	}()
+	<-disk.began
+	report, err := s.Verify(context.Background())
+	disk.held.Unlock()
+	if err != nil || !report.InOrder() || report.Head != 1 || report.Expired != 1 {
+		t.Errorf("verified as %+v, %v", report, err)
+	}
+	if err := <-deleted; err != nil {
+		t.Fatal(err)
+	}
+}
