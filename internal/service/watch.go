@@ -74,16 +74,15 @@ type SchemaWritten struct {
 }
 
 const (
-	// WatchPieceBytesMax bounds a message of Watch, as its Measure counts. One
-	// entry that is larger by itself, as a doc comment of a megabyte is, goes alone.
-	WatchPieceBytesMax = 1 << 20
-	// watchBesideBytes is kept free for what stands beside the entries: 32 entries
-	// of metadata are 35 KB.
-	watchBesideBytes = 64 << 10
+	// WatchPieceBytesMax bounds the entries of one message, as its Measure counts
+	// them. One that is larger by itself, as a doc comment of a megabyte is, goes
+	// alone. The API allows a megabyte, but gRPC keeps buffers of 32 KB and then of
+	// a megabyte, has several on their way to one client, and a thousand clients may
+	// be slow. What stands beside the entries is small, or at most 35 KB of metadata.
+	WatchPieceBytesMax = 28 << 10
 	// watchReadBytes is how much of the log a watcher reads at a time. It is what
-	// one that waits for its client keeps in memory beside the piece it sends, and
-	// a thousand may wait; and it is enough that the look into the log costs
-	// little beside what is found.
+	// one that waits for its client keeps in memory beside the piece it sends; and
+	// it is enough that the look into the log costs little beside what is found.
 	watchReadBytes = 256 << 10
 	// WatchQuietDefault is after how much silence a checkpoint is sent: often
 	// enough that whoever starts again there has little to read twice, and that a
@@ -274,7 +273,7 @@ func (w *watcher) part(p tupledb.Part) error {
 			return err
 		}
 	}
-	for _, c := range p.Changes {
+	for c := range p.Changes() {
 		if !w.selects(c.Tuple) {
 			continue
 		}
@@ -310,7 +309,7 @@ func (w *watcher) begin(p tupledb.Part) error {
 		Snapshot: w.snapshot(p.Revision - 1),
 		Revision: Revision{Snapshot: w.snapshot(p.Revision), Time: p.Time, Cause: p.Cause, Metadata: metadata},
 	}
-	w.room, w.asked = WatchPieceBytesMax-watchBesideBytes, false
+	w.room, w.asked = WatchPieceBytesMax, false
 	if p.Schema == 0 {
 		return nil
 	}
@@ -349,12 +348,12 @@ func (w *watcher) differences(r rel.Revision) ([]schema.Difference, error) {
 
 // makeRoom sends what was gathered where an entry does not fit beside it.
 func (w *watcher) makeRoom(bytes int) error {
-	full := WatchPieceBytesMax - watchBesideBytes
-	if bytes > w.room && w.room < full {
-		if err := w.message(w.piece); err != nil {
+	if bytes > w.room && w.room < WatchPieceBytesMax {
+		piece := w.piece // its entries are not kept beside what the client is to take in
+		w.piece.Changes, w.piece.Schema, w.room, w.begun = nil, nil, WatchPieceBytesMax, true
+		if err := w.message(piece); err != nil {
 			return err
 		}
-		w.piece.Changes, w.piece.Schema, w.room, w.begun = nil, nil, full, true
 	}
 	w.room -= bytes
 	w.asked = true

@@ -378,7 +378,7 @@ func (f fixture) puts(n int, prefix string) rel.Snapshot {
 // A large write comes in pieces: none above the bound, the last one marked, each
 // of the others with the state before the write.
 func TestALargeWriteComesInPieces(t *testing.T) {
-	const tuples = 20_000 // of 100 bytes: 2 MB
+	const tuples, fit = 20_000, service.WatchPieceBytesMax / 100 // of 100 bytes each
 	f := withSchema(t)
 	before := f.store.Head()
 	written := f.puts(tuples, "d")
@@ -396,11 +396,11 @@ func TestALargeWriteComesInPieces(t *testing.T) {
 			switch {
 			case m.Checkpoint || m.Revision.Snapshot != written || m.Snapshot != want || m.Last != (seen == tuples):
 				t.Fatalf("piece %d, after %d tuples: checkpoint %t, last %t, of %v, at %v", pieces, seen, m.Checkpoint, m.Last, m.Revision.Snapshot, m.Snapshot)
-			case len(m.Changes)*100 > service.WatchPieceBytesMax:
+			case len(m.Changes) != fit && !m.Last:
 				t.Fatalf("a piece of %d tuples", len(m.Changes))
 			}
 		}
-		if pieces != 3 {
+		if pieces != tuples/fit+1 {
 			t.Errorf("%d pieces", pieces)
 		}
 		w.sees("checkpoint 2")

@@ -1,6 +1,8 @@
 package tupledb
 
 import (
+	"bytes"
+	"iter"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -23,11 +25,32 @@ type Part struct {
 	Cause    Cause
 	Schema   uint64 // as in Change
 	Metadata []byte
-	// Changes are the tuples put, then touched, then deleted, as far as they are
-	// in this part.
-	Changes []rel.Change
 	// Last says that the change ends with this part.
 	Last bool
+
+	text   []byte    // the part's tuples as the log has them
+	first  uint64    // the number of the first of them in the change
+	counts [3]uint64 // of all tuples of the change: put, touched, deleted
+}
+
+// Changes are the tuples put, then touched, then deleted, as far as they are in
+// this part. They are made as they are ranged over: one of short texts takes
+// several times in memory what it takes in the log, and whoever waits for a slow
+// reader keeps the part.
+func (p *Part) Changes() iter.Seq[rel.Change] {
+	return func(yield func(rel.Change) bool) {
+		number := p.first
+		for rest := p.text; len(rest) > 0; number++ {
+			t, after, ok := nextTuple(rest)
+			if !ok {
+				panic("pemba: a tuple of the log was readable, and is not")
+			}
+			if !yield(rel.Change{Op: operationAt(number, p.counts), Tuple: t}) {
+				return
+			}
+			rest = after
+		}
+	}
 }
 
 // Parts reads the published log from a position on: some whole changes, or a
@@ -83,25 +106,26 @@ func readPart(it *pebble.Iterator, at *Position, room int) (part Part, read int,
 	if !ok || at.offset > len(tuples) {
 		return Part{}, 0, malformedChange(at.Revision)
 	}
-	part = Part{Revision: at.Revision, Time: c.Time, Cause: c.Cause, Schema: c.Schema, Metadata: c.Metadata}
+	part = Part{Revision: at.Revision, Time: c.Time, Cause: c.Cause, Schema: c.Schema, Metadata: c.Metadata, first: at.tuples, counts: counts}
 	whole := counts[0] + counts[1] + counts[2]
 	left := tuples[at.offset:]
+	// The last tuple begins before room is spent and may end after.
 	rest := left
 	for at.tuples < whole && len(left)-len(rest) < room {
-		t, after, ok := nextTuple(rest)
+		_, after, ok := nextTuple(rest)
 		if !ok {
 			return Part{}, 0, malformedChange(at.Revision)
 		}
-		part.Changes = append(part.Changes, rel.Change{Op: operationAt(at.tuples, counts), Tuple: t})
 		rest = after
 		at.tuples++
 	}
-	at.offset += len(left) - len(rest)
+	part.text = bytes.Clone(left[:len(left)-len(rest)])
+	at.offset += len(part.text)
 	part.Last = at.tuples == whole
 	if part.Last && at.offset != len(tuples) {
 		return Part{}, 0, malformedChange(at.Revision)
 	}
-	return part, len(value) - len(tuples) + len(left) - len(rest), nil
+	return part, len(value) - len(tuples) + len(part.text), nil
 }
 
 // operationAt is what became of the tuple of a number, as an entry lists them.

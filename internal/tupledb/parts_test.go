@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"reflect"
+	"runtime"
 	"slices"
 	"testing"
 
@@ -29,7 +30,7 @@ func inParts(t *testing.T, s *Store, bytes int) []Change {
 				all = append(all, Change{Revision: p.Revision, Time: p.Time, Cause: p.Cause, Schema: p.Schema, Metadata: p.Metadata})
 			}
 			c := &all[len(all)-1]
-			for _, change := range p.Changes {
+			for change := range p.Changes() {
 				switch change.Op {
 				case rel.Create:
 					c.Put = append(c.Put, change.Tuple)
@@ -103,19 +104,42 @@ func TestAPartIsBounded(t *testing.T) {
 			break
 		}
 		p := parts[0]
-		if len(parts) > 1 || len(p.Changes) > 500 || p.Last != (read+len(p.Changes) == len(c.Put)) {
-			t.Fatalf("%d parts, the first of %d tuples after %d, last %t", len(parts), len(p.Changes), read, p.Last)
+		changes := slices.Collect(p.Changes())
+		if len(parts) > 1 || len(changes) > 500 || p.Last != (read+len(changes) == len(c.Put)) {
+			t.Fatalf("%d parts, the first of %d tuples after %d, last %t", len(parts), len(changes), read, p.Last)
 		}
-		for i, change := range p.Changes {
+		for i, change := range changes {
 			if change.Tuple != c.Put[read+i] {
 				t.Fatalf("tuple %d is %v", read+i, change.Tuple)
 			}
 		}
-		read += len(p.Changes)
+		read += len(changes)
 		at = next
 	}
 	if read != len(c.Put) {
 		t.Errorf("%d tuples were read", read)
+	}
+}
+
+// A part that waits for a slow reader takes in memory what it takes in the log, and
+// not the several times as much that its changes are.
+func TestAPartIsKeptAsItIsInTheLog(t *testing.T) {
+	const room = 256 << 10
+	s := opened(t, Config{})
+	var c Commit
+	for i := range 20_000 {
+		c.Put = append(c.Put, tuple(t, fmt.Sprintf("doc:d%d#viewer@user:ana", i)))
+	}
+	write(t, s, c)
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	parts, _, err := s.Parts(Position{}, room)
+	runtime.ReadMemStats(&after)
+	if err != nil || len(parts) != 1 {
+		t.Fatal(parts, err)
+	}
+	if took := after.TotalAlloc - before.TotalAlloc; took > 2*room {
+		t.Errorf("a part of %d bytes took %d", room, took)
 	}
 }
 
