@@ -13,7 +13,7 @@ import (
 
 // answerBytesMax keeps what a list answers below the 4 MiB that a client takes by
 // default, with room for what stands beside the list. Ten thousand tuples of the
-// longest ids are 27 MB.
+// longest ids are 27 MB, and with the longest contexts 160 MB.
 const answerBytesMax = 3 << 20
 
 // framingBytes is what an entry of a list takes beside its texts: tags and
@@ -26,7 +26,7 @@ func (s *tupleServer) ReadTuples(ctx context.Context, req *pembav1.ReadTuplesReq
 	if err != nil {
 		return nil, err
 	}
-	answer, err := s.page(ctx, query)
+	answer, err := s.service.ReadTuples(ctx, query)
 	if err != nil {
 		return nil, err
 	}
@@ -41,6 +41,8 @@ func readQuery(req *pembav1.ReadTuplesRequest) (service.ReadQuery, error) {
 		Filter:      f.filter("filter", req.GetFilter()),
 		CountOnly:   req.GetCountOnly(),
 		PageSize:    service.PageSizeDefault,
+		Measure:     sizeOf,
+		PageBytes:   answerBytesMax,
 	}
 	token := req.GetPageToken()
 	if query.CountOnly {
@@ -69,34 +71,6 @@ func readArguments(q service.ReadQuery) []string {
 		string(q.Filter.ObjectType), q.Filter.ObjectID, q.Filter.IDPrefix, string(q.Filter.Relation),
 		string(q.Filter.SubjectType), q.Filter.SubjectID, subjectRelation,
 	}
-}
-
-// page reads a page whose tuples fit a message. One that does not is read again
-// with as many as do: that is rare, and knowing sizes is not the service's
-// business.
-func (s *tupleServer) page(ctx context.Context, q service.ReadQuery) (service.ReadAnswer, error) {
-	for {
-		answer, err := s.service.ReadTuples(ctx, q)
-		if err != nil {
-			return service.ReadAnswer{}, err
-		}
-		fit := tuplesThatFit(answer.Tuples, answerBytesMax)
-		if fit == len(answer.Tuples) {
-			return answer, nil
-		}
-		q.PageSize = fit
-	}
-}
-
-// tuplesThatFit is how many of the tuples, from the first, take at most so many
-// bytes as proto; one always fits.
-func tuplesThatFit(tuples []rel.Tuple, room int) int {
-	for i, t := range tuples {
-		if room -= sizeOf(t); room < 0 {
-			return max(i, 1)
-		}
-	}
-	return len(tuples)
 }
 
 // sizeOf is at least what a tuple takes as proto.

@@ -63,7 +63,7 @@ func TestJudgingEndsAScanThatSelectsNothing(t *testing.T) {
 // The caller's own deadline and the server's are told apart: more time helps in
 // one case alone.
 func TestAQuestionsTimeIsBoundedForCallersWithoutADeadline(t *testing.T) {
-	db, _ := openStore(t, 0)
+	db, _ := openStore(t, 2*readsBetweenLooks)
 	s := New(Config{DB: db, TimeMax: 1})
 	query := CheckQuery{Store: rel.DefaultStore}
 	if _, err := s.WriteSchema(context.Background(), WriteSchemaCommand{
@@ -82,6 +82,12 @@ func TestAQuestionsTimeIsBoundedForCallersWithoutADeadline(t *testing.T) {
 	query.Item = CheckItem{Object: object, Name: "viewer", Principal: principal}
 	if answer, err := s.Check(context.Background(), query); !fault.Is(err, fault.WalkMustStayWithinBudget) || answer.Result != engine.Denied {
 		t.Errorf("%v, %v", answer.Result, err)
+	}
+	for _, count := range []bool{false, true} {
+		answer, err := s.ReadTuples(context.Background(), ReadQuery{Store: rel.DefaultStore, CountOnly: count, PageSize: PageSizeMax, Page: FirstPage()})
+		if !fault.Is(err, fault.WalkMustStayWithinBudget) || answer.Count != 0 || len(answer.Tuples) != 0 {
+			t.Errorf("count only: %t: %+v, %v", count, answer, err)
+		}
 	}
 	late, cancel := context.WithTimeout(context.Background(), 0)
 	defer cancel()

@@ -252,6 +252,11 @@ type ReadQuery struct {
 	CountOnly   bool
 	PageSize    int // 1 to PageSizeMax
 	Page        Page
+	// Measure says at most how many bytes a tuple takes on the way to the client, and
+	// PageBytes how many a page may; a first tuple always fits. Without a Measure
+	// tuples take none.
+	Measure   func(rel.Tuple) int
+	PageBytes int
 }
 
 // A ReadAnswer is one page.
@@ -274,6 +279,8 @@ func (s *Service) ReadTuples(ctx context.Context, q ReadQuery) (ReadAnswer, erro
 	if err := q.Filter.Check(); err != nil {
 		return ReadAnswer{}, err
 	}
+	ctx, cancel := s.budget(ctx)
+	defer cancel()
 	v, err := s.lookForPage(ctx, q.Store, q.Consistency, q.Page)
 	if err != nil {
 		return ReadAnswer{}, err
@@ -283,6 +290,7 @@ func (s *Service) ReadTuples(ctx context.Context, q ReadQuery) (ReadAnswer, erro
 		return ReadAnswer{}, err
 	}
 	answer := ReadAnswer{Snapshot: v.Token()}
+	room := q.PageBytes
 	for t, err := range v.Tuples(q.Filter, q.Page.after) {
 		if err != nil {
 			return ReadAnswer{}, err
@@ -291,7 +299,10 @@ func (s *Service) ReadTuples(ctx context.Context, q ReadQuery) (ReadAnswer, erro
 		if q.CountOnly {
 			continue
 		}
-		if len(answer.Tuples) == q.PageSize {
+		if q.Measure != nil {
+			room -= q.Measure(t)
+		}
+		if n := len(answer.Tuples); n == q.PageSize || n > 0 && room < 0 {
 			last := answer.Tuples[len(answer.Tuples)-1]
 			answer.Next = q.Page.next(v.Snapshot, tupledbCursor(q.Filter, last))
 			answer.Count--

@@ -391,6 +391,20 @@ func TestPageTokensFitTheirRequestAlone(t *testing.T) {
 	}
 }
 
+// A page ends before the tuple that has no room; one alone always has.
+func TestAPageIsBoundedInBytes(t *testing.T) {
+	f := withSchema(t)
+	f.mustWrite("touch doc:d#viewer@user:a", "touch doc:d#viewer@user:b", "touch doc:d#viewer@user:c")
+	for room, want := range map[int]int{300: 3, 299: 2, 200: 2, 199: 1, 1: 1} {
+		answer, err := f.ReadTuples(context.Background(), service.ReadQuery{
+			Store: rel.DefaultStore, PageSize: 10, Page: service.FirstPage(), Measure: func(rel.Tuple) int { return 100 }, PageBytes: room,
+		})
+		if err != nil || len(answer.Tuples) != want || (answer.Next == "") != (want == 3) || answer.Count != uint64(want) {
+			t.Errorf("in %d bytes: %+v, %v", room, answer, err)
+		}
+	}
+}
+
 func TestCountingReadsEveryPage(t *testing.T) {
 	f := withSchema(t)
 	f.mustWrite("touch doc:d#viewer@user:a", "touch doc:d#viewer@user:b", "touch doc:e#viewer@user:a")
