@@ -354,8 +354,12 @@ func (c *Commit) mustBeNet(snap *Snapshot) error {
 
 const nothingWritten = "the write's turn came; nothing was written"
 
-// gone says why a caller stopped waiting, and for what.
+// gone says why a caller stopped waiting, and for what. Where the context was
+// ended with a fault, as by the server's own patience, that says it.
 func gone(ctx context.Context, before string) error {
+	if f := fault.Of(context.Cause(ctx)); f != nil {
+		return f
+	}
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
 		return fault.Newf(fault.DeadlineMustNotPass, "the deadline passed before %s", before).
 			Do("retry with more time").Because(context.Cause(ctx))

@@ -149,6 +149,10 @@ func TestATimeThatCannotBeSettledIsAnError(t *testing.T) {
 	<-s.turn
 	_, err := s.AsOf(gone, time.Now())
 	wantFault(t, "while somebody judges", err, fault.CallerMustStay)
+	over, cancel := context.WithTimeoutCause(context.Background(), 0, fault.New(fault.WalkMustStayWithinBudget, "too long").Do("ask less"))
+	defer cancel()
+	_, err = s.AsOf(over, time.Now())
+	wantFault(t, "when the server's own patience is over", err, fault.WalkMustStayWithinBudget)
 	s.turn <- struct{}{}
 	disk.fails.Store(true)
 	_, err = s.Update(context.Background(), func(*Snapshot) (Commit, error) {
