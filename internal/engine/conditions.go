@@ -67,8 +67,53 @@ func (w *Walk) decide(t rel.Tuple) Result {
 
 // hang keeps a tuple whose caveat is open.
 func (w *Walk) hang(o open) {
-	w.opens = append(w.opens, o)
+	w.conditions.opens = append(w.conditions.opens, o)
 	w.carries(o.tuple)
+}
+
+// hears keeps that a pair heard something conditional from another one.
+func (w *Walk) hears(p, from pair) {
+	w.conditions.edges = append(w.conditions.edges, edge{p, from})
+}
+
+// An edge is from a pair to one that it heard something conditional from. It may be
+// there twice, and the other pair may hold for certain by now.
+type edge struct{ pair, from pair }
+
+// conditions are what conditional answers hang on, as far as the walk has met it.
+// The walk notes what it meets in its order, and an answer that asks has it filed by
+// pair: the next answers of the same walk file no more than what is new.
+type conditions struct {
+	opens []open // not filed yet
+	edges []edge
+
+	opensOf map[pair][]open
+	// through are those that a pair heard from through a tuple without an open
+	// caveat; the others are among the opens.
+	through map[pair][]pair
+}
+
+func (c *conditions) file(ctx context.Context) error {
+	if c.opensOf == nil {
+		c.opensOf, c.through = make(map[pair][]open), make(map[pair][]pair)
+	}
+	for len(c.opens)+len(c.edges) > 0 {
+		if err := fault.Ended(ctx); err != nil {
+			return err
+		}
+		n := min(len(c.opens), stepsBetweenLooks)
+		for _, o := range c.opens[:n] {
+			c.opensOf[o.pair] = append(c.opensOf[o.pair], o)
+		}
+		c.opens = c.opens[n:]
+		n = min(len(c.edges), stepsBetweenLooks)
+		for _, e := range c.edges[:n] {
+			c.through[e.pair] = append(c.through[e.pair], e.from)
+		}
+		c.edges = c.edges[n:]
+	}
+	c.opens, c.edges = nil, nil
+	return nil
 }
 
 // counts notes that a tuple made a difference, and so its end will.
@@ -77,20 +122,16 @@ func (w *Walk) counts(t rel.Tuple) { w.validUntil = w.validUntil.Sooner(t.Expire
 // hangsOn are the open conditions that some slots of a node hang on, all of which
 // are conditional: what is reached from them over contributions that are
 // conditional themselves. The walk has no work left, so every value is exact. It
-// goes over all that the walk has met, which can take as long as the walk did, so
-// the caller's time is looked at here, too.
+// can go over all that the walk has met, and take as long as the walk did, so the
+// caller's time is looked at here, too.
 func (w *Walk) hangsOn(ctx context.Context, n *node, slots schema.Slots) ([]Missing, error) {
-	through, err := w.conditionalEdges(ctx)
-	if err != nil {
+	if err := w.conditions.file(ctx); err != nil {
 		return nil, err
-	}
-	h := hanging{walk: w, opens: make(map[pair][]open), through: through, seen: make(map[pair]bool)}
-	for _, o := range w.opens {
-		h.opens[o.pair] = append(h.opens[o.pair], o)
 	}
 	if err := fault.Ended(ctx); err != nil {
 		return nil, err
 	}
+	h := hanging{walk: w, seen: make(map[pair]bool)}
 	for s := range slots.All() {
 		h.reach(pair{n, s})
 	}
@@ -107,37 +148,12 @@ func (w *Walk) hangsOn(ctx context.Context, n *node, slots schema.Slots) ([]Miss
 	return h.missing(), nil
 }
 
-// conditionalEdges are, by pair, the pairs that it hears something conditional
-// from through a tuple without an open caveat; the others are among the opens.
-func (w *Walk) conditionalEdges(ctx context.Context) (map[pair][]pair, error) {
-	edges := make(map[pair][]pair)
-	looked := 0
-	for _, n := range w.nodes {
-		if looked++; looked%stepsBetweenLooks == 0 {
-			if err := fault.Ended(ctx); err != nil {
-				return nil, err
-			}
-		}
-		for _, s := range n.askers {
-			if n.held.Of(s.slot) != Conditional {
-				continue
-			}
-			for _, a := range s.askers {
-				edges[a.pair] = append(edges[a.pair], pair{n, s.slot})
-			}
-		}
-	}
-	return edges, nil
-}
-
 // hanging collects open conditions from the asked pairs down.
 type hanging struct {
-	walk    *Walk
-	opens   map[pair][]open
-	through map[pair][]pair
-	seen    map[pair]bool
-	queue   []pair
-	found   []open
+	walk  *Walk
+	seen  map[pair]bool
+	queue []pair
+	found []open
 }
 
 // reach goes to a pair, if it is conditional.
@@ -158,14 +174,14 @@ func (h *hanging) leave(p pair) {
 		}
 		return
 	}
-	for _, o := range h.opens[p] {
+	for _, o := range h.walk.conditions.opensOf[p] {
 		if o.from.node != nil && o.from.node.held.Of(o.from.slot) == Denied {
 			continue // whatever its caveat comes to
 		}
 		h.found = append(h.found, o)
 		h.reach(o.from)
 	}
-	for _, from := range h.through[p] {
+	for _, from := range h.walk.conditions.through[p] {
 		h.reach(from)
 	}
 }

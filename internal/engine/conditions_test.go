@@ -3,6 +3,7 @@ package engine_test
 import (
 	"context"
 	"fmt"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -308,6 +309,26 @@ func TestLongContextsHaveABudget(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// What the items of a batch hang on is put in order once: an item that the walk
+// knows costs its own conditions, however much the walk has met.
+func TestCollectingConditionsAgainCostsWhatIsNew(t *testing.T) {
+	const groups = 5_000
+	texts := append(each("doc:big#viewer@team:t%#member", 0, groups), each(`team:t%#member@user:ana[at_least:{"need":1}]`, 0, groups)...)
+	texts = append(texts, `doc:small#viewer@user:ana[at_least:{"need":2}]`)
+	walk := newWorld(t, guarded, texts...).walk("user:ana")
+	mallocs := func(question string) uint64 {
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		expect(t, walk, question, engine.Conditional)
+		runtime.ReadMemStats(&after)
+		return after.Mallocs - before.Mallocs
+	}
+	first, second := mallocs("doc:big#view"), mallocs("doc:small#view")
+	if first < groups || second > groups/10 {
+		t.Errorf("%d allocations for %d conditions, then %d for one", first, groups, second)
 	}
 }
 

@@ -27,7 +27,8 @@ type Walk struct {
 	brought  *contextual      // nil where the request brings no tuples
 	given    *condition.Given // what the request brings for caveats
 	verdicts map[rel.Caveat]condition.Verdict
-	opens    []open // tuples met whose caveats are open
+	// conditions are what conditional answers hang on, as far as it was met.
+	conditions conditions
 	// validUntil is the soonest expiry among the tuples that made a difference.
 	validUntil rel.Expiry
 	foreseen   map[place]*foresight
@@ -473,7 +474,11 @@ func (w *Walk) tell(p pair) {
 			continue
 		}
 		for k := range p.node.askers[i].askers {
-			w.hear(&p.node.askers[i].askers[k], p, r)
+			a := &p.node.askers[i].askers[k]
+			if r == Conditional {
+				w.hears(a.pair, p)
+			}
+			w.hear(a, p, r)
 		}
 	}
 	for _, slot := range p.plan().Readers {
@@ -547,6 +552,9 @@ func (w *Walk) addAsker(a asker, t rel.Tuple, n *node, s schema.Slot) {
 	if w.explain {
 		a.tuple = int32(len(w.tuples)) // at most followsMax a question
 		w.tuples = append(w.tuples, t)
+	}
+	if n.held.Of(s) == Conditional {
+		w.hears(a.pair, pair{n, s})
 	}
 	n.addAsker(s, a)
 }
