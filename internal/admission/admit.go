@@ -38,6 +38,9 @@ type Reader interface {
 
 // A Write is what is asked for.
 type Write struct {
+	// Actor is on whose behalf it is written; the zero Subject is nobody, and then
+	// no rule on who may write is judged.
+	Actor         rel.Subject
 	Updates       []rel.Update
 	Preconditions []rel.Precondition
 }
@@ -166,6 +169,8 @@ func (j *judge) fitTheSchema(write Write) {
 			f = filterNotInSchema(j.schema, u.Matching.Filter)
 		case rel.DeleteObject:
 			f = objectNotInSchema(j.schema, u.Object)
+		case rel.Assign, rel.Revoke:
+			f = fault.Newf(fault.NotInThisRelease, "the update %s is not in this release", u.Op).Do("use touch and delete")
 		default:
 			f = NotInSchema(j.schema, u.Tuple)
 		}

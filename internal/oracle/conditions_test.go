@@ -322,7 +322,7 @@ func TestWritesOfAttributes(t *testing.T) {
 		{"touch doc:1#reader@user:ana[expiration:" + now + "]; create doc:1#reader@user:ana[small]", "touch doc:1#reader@user:ana[small]"},
 		{"create doc:1#reader@user:new[expiration:" + now + "]", "create doc:1#reader@user:new[expiration:" + now + "]"},
 	} {
-		changes, _, err := o.Write(updates(t, strings.Split(c.updates, "; ")...), nil)
+		changes, _, err := o.Write(rel.Actor{}, updates(t, strings.Split(c.updates, "; ")...), nil)
 		var told []string
 		for _, change := range changes {
 			told = append(told, change.Op.String()+" "+change.Tuple.String())
@@ -349,19 +349,19 @@ func TestLowerBoundsCountWhatAlwaysCounts(t *testing.T) {
 		"touch org:a#admin@user:ana[small]",
 		"touch org:a#admin@user:ana[expiration:2030-01-01T00:00:00Z]",
 	} {
-		if _, _, err := o.Write(updates(t, text), nil); !fault.Is(err, fault.LowerBoundMustHold) {
+		if _, _, err := o.Write(rel.Actor{}, updates(t, text), nil); !fault.Is(err, fault.LowerBoundMustHold) {
 			t.Errorf("%s: %v", text, err)
 		}
-		if _, _, err := o.Write(updates(t, text, "create org:a#admin@user:bob"), nil); err != nil {
+		if _, _, err := o.Write(rel.Actor{}, updates(t, text, "create org:a#admin@user:bob"), nil); err != nil {
 			t.Errorf("%s beside another: %v", text, err)
 		}
 	}
 	// The whole object may expire.
-	if _, _, err := o.Write(updates(t, "touch org:a#admin@user:ana[expiration:2029-01-01T00:00:00Z]"), nil); !fault.Is(err, fault.LowerBoundMustHold) {
+	if _, _, err := o.Write(rel.Actor{}, updates(t, "touch org:a#admin@user:ana[expiration:2029-01-01T00:00:00Z]"), nil); !fault.Is(err, fault.LowerBoundMustHold) {
 		t.Error(err)
 	}
 	late := o.At(at(t, "2030-01-01T00:00:00Z"))
-	if _, _, err := late.Write(updates(t, "touch org:a#admin@user:ana[expiration:2029-01-01T00:00:00Z]"), nil); err != nil {
+	if _, _, err := late.Write(rel.Actor{}, updates(t, "touch org:a#admin@user:ana[expiration:2029-01-01T00:00:00Z]"), nil); err != nil {
 		t.Error(err)
 	}
 }
@@ -404,7 +404,7 @@ func TestBoundsAreJudgedAtTheEvaluationTime(t *testing.T) {
 			if name == "late" {
 				want = c.late
 			}
-			_, _, err := world.Write(updates(t, c.update), nil)
+			_, _, err := world.Write(rel.Actor{}, updates(t, c.update), nil)
 			var got fault.Code
 			if f := fault.Of(err); f != nil {
 				got = f.Code
@@ -424,7 +424,7 @@ func TestPreconditionsBringAContext(t *testing.T) {
 	object, name := pair(t, "doc:1#read")
 	for context, met := range map[string]bool{"": false, `{"n":9}`: false, `{"n":1}`: true} {
 		p := rel.Precondition{Kind: rel.Holds, Object: object, Name: name, Principal: principal(t, "user:ana"), Context: given(t, context)}
-		if _, _, err := o.Write(nil, []rel.Precondition{p}); fault.Is(err, fault.PreconditionMustHold) == met {
+		if _, _, err := o.Write(rel.Actor{}, nil, []rel.Precondition{p}); fault.Is(err, fault.PreconditionMustHold) == met {
 			t.Errorf("%s: %v", context, err)
 		}
 	}

@@ -80,7 +80,7 @@ func LoadAt(file *syntax.File, tuples []rel.Tuple, now time.Time) (*Oracle, erro
 	for i, t := range tuples {
 		updates[i] = rel.Update{Op: rel.Touch, Tuple: t}
 	}
-	_, loaded, err := empty.At(now).Write(updates, nil)
+	_, loaded, err := empty.At(now).Write(rel.Actor{}, updates, nil)
 	return loaded, err
 }
 

@@ -313,13 +313,13 @@ func TestPreconditionsAreJudgedOnTheStateBefore(t *testing.T) {
 		{"does not hold", rel.Precondition{Kind: rel.Holds, Object: object, Name: name, Principal: principal(t, "user:bob")}, false},
 		{"the zero precondition", rel.Precondition{}, false},
 	} {
-		_, _, err := o.Write(deleting, []rel.Precondition{c.p})
+		_, _, err := o.Write(rel.Actor{}, deleting, []rel.Precondition{c.p})
 		if met := !fault.Is(err, fault.PreconditionMustHold); met != c.met {
 			t.Errorf("%s: %v", c.name, err)
 		}
 	}
 	// ALREADY_EXISTS is the reason before it.
-	_, _, err = o.Write(updates(t, "create doc:1#reader@user:ana"), []rel.Precondition{{Kind: rel.MustNot, Filter: filter}})
+	_, _, err = o.Write(rel.Actor{}, updates(t, "create doc:1#reader@user:ana"), []rel.Precondition{{Kind: rel.MustNot, Filter: filter}})
 	if !fault.Is(err, fault.AlreadyExistsCreate) {
 		t.Error(err)
 	}
@@ -331,7 +331,7 @@ func TestEveryBreachOfTheFirstReasonIsTold(t *testing.T) {
 		definition user {}
 		definition doc { roles one per subject { viewer: user; editor: user [0..1] } }`,
 		"doc:1#viewer@user:ana", "doc:1#viewer@user:bob")
-	_, _, err := o.Write(updates(t, "create doc:1#editor@user:ana", "create doc:1#editor@user:bob"), nil)
+	_, _, err := o.Write(rel.Actor{}, updates(t, "create doc:1#editor@user:ana", "create doc:1#editor@user:bob"), nil)
 	if f := fault.Of(err); f == nil || f.Code != fault.OneRolePerSubject || len(f.All()) != 2 {
 		t.Errorf("got %v", err)
 	}
@@ -342,7 +342,7 @@ func TestWriteLeavesTheOracleAsItWas(t *testing.T) {
 		definition user {}
 		definition doc { relation reader: user }`, "doc:1#reader@user:ana")
 	before := slices.Clone(o.Tuples())
-	changes, next, err := o.Write(updates(t, "delete doc:1#reader@user:ana", "touch doc:1#reader@user:bob"), nil)
+	changes, next, err := o.Write(rel.Actor{}, updates(t, "delete doc:1#reader@user:ana", "touch doc:1#reader@user:bob"), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -16,7 +16,7 @@ import (
 // has expired is not there: not for a create, not to be deleted, and not to be
 // counted. A tuple that is written when its expiry has passed is stored and told,
 // and is not there, either.
-func (o *Oracle) Write(updates []rel.Update, preconditions []rel.Precondition) ([]rel.Change, *Oracle, error) {
+func (o *Oracle) Write(_ rel.Actor, updates []rel.Update, preconditions []rel.Precondition) ([]rel.Change, *Oracle, error) {
 	var faults []*fault.Fault
 	for _, u := range updates {
 		if f := o.allows(u); f != nil {

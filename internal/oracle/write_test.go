@@ -22,7 +22,7 @@ func TestALimitIsHowManyTuplesAFilterMayTake(t *testing.T) {
 	} {
 		u := updates(t, "delete_matching doc:1")
 		u[0].Matching.Limit, u[0].Matching.Partial = c.limit, c.partial
-		changes, _, err := o.Write(u, nil)
+		changes, _, err := o.Write(rel.Actor{}, u, nil)
 		if c.deleted < 0 {
 			if !fault.Is(err, fault.MatchesMustStayWithinLimit) {
 				t.Errorf("limit %d: %v", c.limit, err)
@@ -40,14 +40,14 @@ func TestARefusedFilterEndsTheUpdates(t *testing.T) {
 	o := world(t, "definition user {}\ndefinition doc { relation reader: user }", "doc:1#reader@user:a", "doc:1#reader@user:b")
 	u := updates(t, "delete_matching doc:1", "create doc:1#reader@user:a")
 	u[0].Matching.Limit = 1
-	if _, _, err := o.Write(u, nil); !fault.Is(err, fault.MatchesMustStayWithinLimit) || len(fault.Of(err).Others) > 0 {
+	if _, _, err := o.Write(rel.Actor{}, u, nil); !fault.Is(err, fault.MatchesMustStayWithinLimit) || len(fault.Of(err).Others) > 0 {
 		t.Error(err)
 	}
 	u[0], u[1] = u[1], u[0]
-	if _, _, err := o.Write(u, nil); !fault.Is(err, fault.AlreadyExistsCreate) {
+	if _, _, err := o.Write(rel.Actor{}, u, nil); !fault.Is(err, fault.AlreadyExistsCreate) {
 		t.Error(err)
 	}
-	if _, _, err := o.Write([]rel.Update{u[1]}, nil); !fault.Is(err, fault.MatchesMustStayWithinLimit) {
+	if _, _, err := o.Write(rel.Actor{}, []rel.Update{u[1]}, nil); !fault.Is(err, fault.MatchesMustStayWithinLimit) {
 		t.Error(err)
 	}
 }

@@ -13,6 +13,10 @@ func TestUpdatesReadBackAsTheyAreWritten(t *testing.T) {
 	for _, s := range []string{
 		"create doc:1#viewer@user:ana",
 		"delete doc:1#viewer@user:ana",
+		"assign doc:1#viewer@user:ana",
+		"assign doc:1#viewer@user:ana[expiration:2027-01-01T00:00:00Z]",
+		"revoke user:ana within doc:1",
+		"revoke team:core#member within doc:1",
 		"delete_object doc:1",
 		"delete_object user:ana@example.com",
 		"delete_matching doc:1",
@@ -47,8 +51,12 @@ func TestUpdatesThatAreNone(t *testing.T) {
 		"delete_matching":                 fault.FilterMustBeReadable,
 		"delete_matching Doc:1":           fault.TypeNameMustBeValid,
 		"delete_all doc:1":                fault.TupleMustBeReadable,
-		"assign doc:1#viewer@user:ana":    fault.NotInThisRelease,
-		"revoke user:ana within doc:1":    fault.NotInThisRelease,
+		"assign doc:1":                    fault.TupleMustBeReadable,
+		"revoke user:ana":                 fault.TupleMustBeReadable,
+		"revoke user:ana inside doc:1":    fault.TupleMustBeReadable,
+		"revoke user:ana within doc:1 x":  fault.TupleMustBeReadable,
+		"revoke user:* within doc:1":      fault.SubjectMustBeConcrete,
+		"revoke user:ana within doc:*":    fault.ObjectMustBeConcrete,
 		"delete doc:1":                    fault.TupleMustBeReadable,
 		"delete_matching doc:1#viewer@us": 0, // a type without ':' is one
 	} {

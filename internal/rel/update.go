@@ -16,6 +16,8 @@ const (
 	Delete            // the tuple is not there afterwards, whether it was or not
 	DeleteMatching    // no tuple that a filter selects is there afterwards, or a limit of them fewer
 	DeleteObject      // the object stands in no tuple afterwards, on either side
+	Assign            // the tuple is there afterwards, in the place of the subject's other roles
+	Revoke            // a subject was given nothing by itself afterwards, on an object and inside it
 )
 
 func (o Op) String() string {
@@ -30,6 +32,10 @@ func (o Op) String() string {
 		return "delete_matching"
 	case DeleteObject:
 		return "delete_object"
+	case Assign:
+		return "assign"
+	case Revoke:
+		return "revoke"
 	default:
 		return "none"
 	}
@@ -39,10 +45,42 @@ func (o Op) String() string {
 // Each Op has its own part of it, and leaves the others zero.
 type Update struct {
 	Op       Op
-	Tuple    Tuple    // of Create and Touch; of Delete, a key alone
+	Tuple    Tuple    // of Create, Touch and Assign; of Delete, a key alone
 	Matching Matching // of DeleteMatching
 	Object   Object   // of DeleteObject
+	Revoking Revoking // of Revoke
 }
+
+// A Revoking is what goes in a Revoke: what Subject itself was given on Within, and
+// on every object inside it.
+type Revoking struct {
+	Subject Subject
+	Within  Object
+}
+
+// An Actor is on whose behalf something is written: one concrete subject, with
+// values for the parameters of caveats on its own access. The zero Actor is nobody,
+// and what is written is the application's own.
+type Actor struct {
+	Subject Subject
+	Context Context
+}
+
+// NewActor reads an actor's subject and gives it a context.
+func NewActor(subject string, given Context) (Actor, error) {
+	s, err := ParseSubject(subject)
+	if err != nil {
+		return Actor{}, err
+	}
+	if s.IsWildcard() {
+		return Actor{}, fault.Newf(fault.SubjectMustBeConcrete, "%s is everybody, and nobody acts as everybody", s).
+			Do("name one subject, for example user:ana")
+	}
+	return Actor{s, given}, nil
+}
+
+// IsZero reports whether nobody is named.
+func (a Actor) IsZero() bool { return a.Subject == Subject{} }
 
 // Bounds on what one DeleteMatching takes away: judging it holds up the store's
 // other writers, and a filter is easily wider than it was meant.
@@ -74,13 +112,15 @@ func (u Update) String() string {
 		return u.Op.String() + " " + u.Matching.Filter.String()
 	case DeleteObject:
 		return u.Op.String() + " " + u.Object.String()
+	case Revoke:
+		return u.Op.String() + " " + u.Revoking.Subject.String() + " within " + u.Revoking.Within.String()
 	default:
 		return u.Op.String() + " " + u.Tuple.String()
 	}
 }
 
-// ParseUpdate reads "create TUPLE", "touch TUPLE", "delete TUPLE",
-// "delete_matching FILTER" or "delete_object OBJECT".
+// ParseUpdate reads "create TUPLE", "touch TUPLE", "assign TUPLE", "delete TUPLE",
+// "delete_matching FILTER", "delete_object OBJECT" or "revoke SUBJECT within OBJECT".
 func ParseUpdate(s string) (Update, error) {
 	word, text, _ := strings.Cut(strings.TrimSpace(s), " ")
 	text = strings.TrimSpace(text)
@@ -102,14 +142,35 @@ func ParseUpdate(s string) (Update, error) {
 	case "delete_object":
 		u.Op = DeleteObject
 		u.Object, err = ParseObject(text)
-	case "assign", "revoke":
-		return Update{}, fault.Newf(fault.NotInThisRelease, "the update %s is not in this release", word).
-			Do("use create, touch, delete, delete_matching and delete_object")
+	case "assign":
+		u.Op = Assign
+		u.Tuple, err = ParseTuple(text)
+	case "revoke":
+		u.Op = Revoke
+		u.Revoking, err = parseRevoking(text)
 	default:
 		return Update{}, fault.Newf(fault.TupleMustBeReadable, "%s is not an update", quote(s)).
-			Do("write create, touch or delete and a tuple, delete_matching and a filter, or delete_object and an object")
+			Do("write create, touch, assign or delete and a tuple, delete_matching and a filter, delete_object and an object, or revoke SUBJECT within OBJECT")
 	}
 	return u, err
+}
+
+// parseRevoking reads "SUBJECT within OBJECT". No reference has white space in it.
+func parseRevoking(text string) (r Revoking, err error) {
+	words := strings.Fields(text)
+	if len(words) != 3 || words[1] != "within" {
+		return Revoking{}, fault.Newf(fault.TupleMustBeReadable, "%s does not say whose tuples go, and within what", quote(text)).
+			Do("write revoke SUBJECT within OBJECT, for example revoke user:joe within organization:acme")
+	}
+	if r.Subject, err = ParseSubject(words[0]); err != nil {
+		return Revoking{}, err
+	}
+	if r.Subject.IsWildcard() {
+		return Revoking{}, fault.Newf(fault.SubjectMustBeConcrete, "%s is everybody, and nobody to take roles away from", r.Subject).
+			Do("name one subject; what a wildcard was given goes with delete_matching")
+	}
+	r.Within, err = ParseObject(words[2])
+	return r, err
 }
 
 // A Change is what a write did to one tuple, in the end: Create, Touch (an

@@ -178,6 +178,9 @@ func (r *reader) write(n *yaml.Node) {
 			texts[i] = u.String()
 		}
 		w.Name = strings.Join(texts, ", ")
+		if !w.Actor.IsZero() {
+			w.Name = w.Actor.Subject.String() + ": " + w.Name
+		}
 	}
 	r.file.Writes = append(r.file.Writes, w)
 }
@@ -187,15 +190,13 @@ func (r *reader) actor(n *yaml.Node, w *Write) {
 	if !ok {
 		return
 	}
-	actor, _, err := cutContext(text)
+	actor, given, err := cutContext(text)
 	if err == nil {
-		_, err = rel.ParseSubject(actor)
+		w.Actor, err = rel.NewActor(actor, given)
 	}
 	if err != nil {
 		r.told(err, n.Line, n.Column)
-		return
 	}
-	w.Outside = notInThisRelease("an actor", "leave it out: the write is then the application's own")
 }
 
 func (r *reader) update(n *yaml.Node, w *Write) {
@@ -204,17 +205,11 @@ func (r *reader) update(n *yaml.Node, w *Write) {
 		return
 	}
 	u, err := rel.ParseUpdate(text)
-	switch {
-	case fault.Is(err, fault.NotInThisRelease):
-		w.Outside = fault.Of(err)
-		if w.Name == "" {
-			w.Name = text
-		}
-	case err != nil:
+	if err != nil {
 		r.told(err, n.Line, n.Column)
-	default:
-		w.Updates = append(w.Updates, u)
+		return
 	}
+	w.Updates = append(w.Updates, u)
 }
 
 func (r *reader) change(n *yaml.Node, w *Write) {
@@ -228,7 +223,7 @@ func (r *reader) change(n *yaml.Node, w *Write) {
 	switch {
 	case err == nil && u.Op <= rel.Delete:
 		w.Changes = append(w.Changes, rel.Change{Op: u.Op, Tuple: u.Tuple})
-	case err == nil || fault.Is(err, fault.NotInThisRelease):
+	case err == nil:
 		r.fault(n, "%s is not a change", quoted(text)).Do("write create, touch or delete, and a tuple")
 	default:
 		r.told(err, n.Line, n.Column)

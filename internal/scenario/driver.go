@@ -19,8 +19,9 @@ type Driver interface {
 	Check(ctx context.Context, q Question) (Answer, error)
 	// Role says which role a principal has.
 	Role(ctx context.Context, object rel.Object, principal rel.Principal, given rel.Context) (RoleAnswer, error)
-	// Write applies updates as the application itself, and answers with the net change.
-	Write(ctx context.Context, updates []rel.Update) ([]rel.Change, error)
+	// Write applies updates on behalf of an actor, for the zero Actor as the
+	// application itself, and answers with the net change.
+	Write(ctx context.Context, actor rel.Actor, updates []rel.Update) ([]rel.Change, error)
 	// Now is the time that questions are evaluated at.
 	Now() time.Time
 }

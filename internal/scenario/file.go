@@ -78,11 +78,11 @@ type Role struct {
 type Write struct {
 	Line    int
 	Name    string // the name it was given, or else its updates
+	Actor   rel.Actor
 	Updates []rel.Update
 	Expect  Expectation
 	Changes []rel.Change // the net change, exactly; nil where the file does not say
 	Then    Questions    // asked afterwards
-	Outside *fault.Fault // why this release cannot judge it; nil where it can
 }
 
 // An Expectation is `accepted`, `refused`, or `refused REASON`.

@@ -295,7 +295,3 @@ func (r *reader) place(n *yaml.Node, index int, line string) Place {
 	}
 	return at
 }
-
-func notInThisRelease(what, remedy string) *fault.Fault {
-	return fault.Newf(fault.NotInThisRelease, "%s is not in this release", what).Do("%s", remedy)
-}

@@ -134,10 +134,6 @@ func (r *run) add(result Result) {
 	r.report.Results = append(r.report.Results, result)
 }
 
-func (r *run) outside(line int, text, expected string, why *fault.Fault) {
-	r.unjudged(line, text, expected, why.Sentence())
-}
-
 // validations judges who is found, on the tuples that were loaded, in a world of
 // their own: the writes have changed the other one.
 func (r *run) validations(file *File) {
@@ -239,12 +235,7 @@ func (r *run) write(w Write) {
 	if w.Changes != nil && w.Expect.Accepted {
 		expected += " with " + changesText(w.Changes)
 	}
-	if w.Outside != nil {
-		r.outside(w.Line, w.Name, expected, w.Outside)
-		r.untried(w.Then)
-		return
-	}
-	changes, err := r.driver.Write(r.ctx, w.Updates)
+	changes, err := r.driver.Write(r.ctx, w.Actor, w.Updates)
 	result := Result{Line: w.Line, Case: w.Name, Expected: expected, Came: "accepted"}
 	switch f := fault.Of(err); {
 	case err == nil:
@@ -267,18 +258,6 @@ func (r *run) write(w Write) {
 		r.coverWrite(w, changes)
 	}
 	r.questions(w.Then)
-}
-
-// untried fails what follows on a write that was never tried: an answer on the
-// state without it would be an answer to another question.
-func (r *run) untried(q Questions) {
-	const why = "the write before it was not tried"
-	for _, a := range q.Assertions {
-		r.unjudged(a.Line, a.Text, a.Value.String(), why)
-	}
-	for _, c := range q.Roles {
-		r.unjudged(c.Line, c.Text, roleText(c.Role), why)
-	}
 }
 
 func roleText(role rel.Name) string {

@@ -15,6 +15,8 @@ import (
 type WriteCommand struct {
 	Store rel.Store
 	admission.Write
+	// ActorContext are values for the caveats on the actor's own access.
+	ActorContext rel.Context
 	// Metadata is kept with the change.
 	Metadata rel.Metadata
 	// RequestID, where there is one, makes the same command again no second write.

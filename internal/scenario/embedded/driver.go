@@ -136,9 +136,11 @@ func (d *Driver) Role(ctx context.Context, object rel.Object, principal rel.Prin
 	return answer, nil
 }
 
-// Write writes as the application itself.
-func (d *Driver) Write(ctx context.Context, updates []rel.Update) ([]rel.Change, error) {
-	answer, err := d.service.Write(ctx, service.WriteCommand{Store: rel.DefaultStore, Write: admission.Write{Updates: updates}})
+// Write writes on behalf of an actor, for the zero Actor as the application itself.
+func (d *Driver) Write(ctx context.Context, actor rel.Actor, updates []rel.Update) ([]rel.Change, error) {
+	answer, err := d.service.Write(ctx, service.WriteCommand{
+		Store: rel.DefaultStore, Write: admission.Write{Actor: actor.Subject, Updates: updates}, ActorContext: actor.Context,
+	})
 	return answer.Changes, err
 }
 

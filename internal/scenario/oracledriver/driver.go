@@ -126,8 +126,8 @@ func nameMustExist(typ rel.ObjectType, name rel.Name) error {
 }
 
 // Write judges the updates, and keeps the state after them where they are accepted.
-func (d *Driver) Write(_ context.Context, updates []rel.Update) ([]rel.Change, error) {
-	changes, next, err := d.world.At(d.Now()).Write(updates, nil)
+func (d *Driver) Write(_ context.Context, actor rel.Actor, updates []rel.Update) ([]rel.Change, error) {
+	changes, next, err := d.world.At(d.Now()).Write(actor, updates, nil)
 	if err != nil {
 		return nil, err
 	}

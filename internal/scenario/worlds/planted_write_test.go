@@ -10,12 +10,12 @@ import (
 	"github.com/pemba-io/pemba/internal/schema/syntax"
 )
 
-func (s *walker) Write(_ context.Context, updates []rel.Update) ([]rel.Change, error) {
+func (s *walker) Write(_ context.Context, _ rel.Actor, updates []rel.Update) ([]rel.Change, error) {
 	world, err := s.judge()
 	if err != nil {
 		return nil, err
 	}
-	changes, next, err := world.Write(updates, nil)
+	changes, next, err := world.Write(rel.Actor{}, updates, nil)
 	if s.unjudged(world, updates, fault.Of(err)) {
 		return nil, nil
 	}
@@ -42,7 +42,7 @@ func (s *walker) unjudged(world *oracle.Oracle, updates []rel.Update, refused *f
 		return true
 	case "attributes not judged":
 		return refused.Code == fault.NotInSchema && !slices.ContainsFunc(updates, func(u rel.Update) bool {
-			_, _, err := world.Write([]rel.Update{{Op: rel.Delete, Tuple: rel.Tuple{Key: u.Tuple.Key}}}, nil)
+			_, _, err := world.Write(rel.Actor{}, []rel.Update{{Op: rel.Delete, Tuple: rel.Tuple{Key: u.Tuple.Key}}}, nil)
 			return fault.Is(err, fault.NotInSchema)
 		})
 	case "lower bound counts what has a caveat":
@@ -72,7 +72,7 @@ func (s *walker) enoughOfAnyKind(updates []rel.Update) bool {
 	if err != nil {
 		return false
 	}
-	_, next, err := world.At(s.now).Write(updates, nil)
+	_, next, err := world.At(s.now).Write(rel.Actor{}, updates, nil)
 	if err != nil {
 		return false
 	}

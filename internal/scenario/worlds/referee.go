@@ -259,8 +259,8 @@ func (r *referee) write(updates []rel.Update) *Disagreement {
 	if !ok {
 		return nil
 	}
-	changes, next, wantErr := r.world.Write(updates, nil)
-	gotChanges, gotErr := writer.Write(r.ctx, updates)
+	changes, next, wantErr := r.world.Write(rel.Actor{}, updates, nil)
+	gotChanges, gotErr := writer.Write(r.ctx, rel.Actor{}, updates)
 	got, want := writeText(gotChanges, gotErr), writeText(changes, wantErr)
 	if got != want {
 		texts := make([]string, len(updates))

@@ -102,7 +102,7 @@ func TestWritesAgreeWhereRulesAreDense(t *testing.T) {
 		}
 		for range 40 {
 			updates := crowdedUpdates(t, d, o)
-			changes, next, want := o.Write(updates, nil)
+			changes, next, want := o.Write(rel.Actor{}, updates, nil)
 			answer, came := system.Service().Write(t.Context(), service.WriteCommand{
 				Store: rel.DefaultStore, Write: admission.Write{Updates: updates},
 			})

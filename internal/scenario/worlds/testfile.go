@@ -166,7 +166,7 @@ func writesText(b *strings.Builder, world *oracle.Oracle, steps []Step) {
 		for _, u := range step.Updates {
 			fmt.Fprintf(b, "      - %q\n", u.String())
 		}
-		changes, next, err := world.Write(step.Updates, nil)
+		changes, next, err := world.Write(rel.Actor{}, step.Updates, nil)
 		if f := fault.Of(err); f != nil {
 			fmt.Fprintf(b, "    expect: refused %s\n", f.Code.Reason())
 		} else {

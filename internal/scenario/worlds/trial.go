@@ -45,7 +45,7 @@ type Access struct {
 // A Writer is a System that can be written to after it was loaded. Where it
 // cannot, the writes of a trial are left out.
 type Writer interface {
-	Write(ctx context.Context, updates []rel.Update) ([]rel.Change, error)
+	Write(ctx context.Context, actor rel.Actor, updates []rel.Update) ([]rel.Change, error)
 }
 
 // A Trial is a world and what is done to it, step by step. It is all that is

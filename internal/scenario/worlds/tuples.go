@@ -75,7 +75,7 @@ func (p *population) put(tuples ...rel.Tuple) {
 	for i, t := range tuples {
 		updates[i] = rel.Update{Op: rel.Touch, Tuple: t}
 	}
-	if _, next, err := p.world.Write(updates, nil); err == nil {
+	if _, next, err := p.world.Write(rel.Actor{}, updates, nil); err == nil {
 		p.world = next
 	}
 }
