@@ -73,14 +73,17 @@ func (d Decision) Changes() []rel.Change {
 	return changes
 }
 
-// Admit decides on a write, reading at most readsMax. A refusal is a fault whose code is the first reason
+// Admit decides on a write, reading at most readsMax. The rights are the actor's,
+// and not asked where there is none. A refusal is a fault whose code is the first reason
 // in the language's order, with all violations of that reason.
-func Admit(ctx context.Context, s *schema.Schema, before Reader, write Write, holds Holds, readsMax int) (Decision, error) {
-	j := newJudge(ctx, s, before, holds, readsMax)
+func Admit(ctx context.Context, s *schema.Schema, before Reader, write Write, holds Holds, rights Rights, readsMax int) (Decision, error) {
+	j := newJudge(ctx, s, before, readsMax)
+	j.holds, j.rights, j.actor = holds, rights, write.Actor
 	for _, rule := range []func(Write){
 		j.fitTheSchema,
 		j.apply,
 		j.preconditions,
+		j.mayWrite,
 		j.oneRolePerSubject,
 		j.upperBounds,
 		j.lowerBounds,
@@ -97,8 +100,11 @@ func Admit(ctx context.Context, s *schema.Schema, before Reader, write Write, ho
 	return j.state.decision(), nil
 }
 
-func newJudge(ctx context.Context, s *schema.Schema, before Reader, holds Holds, readsMax int) *judge {
-	return &judge{ctx: ctx, schema: s, state: newState(before), holds: holds, readsMax: readsMax, readsBegan: before.Reads(), spreads: make(map[spread]bool)}
+func newJudge(ctx context.Context, s *schema.Schema, before Reader, readsMax int) *judge {
+	return &judge{
+		ctx: ctx, schema: s, state: newState(before), readsMax: readsMax, readsBegan: before.Reads(),
+		spreads: make(map[spread]bool), creations: make(map[rel.Object]*creation),
+	}
 }
 
 // A judge carries one write through the rules.
@@ -110,6 +116,11 @@ type judge struct {
 	readsMax   int
 	readsBegan int
 	spreads    map[spread]bool // judged already
+
+	actor     rel.Subject // zero where the application itself writes
+	rights    Rights
+	acted     []act // what the updates do, where there is an actor
+	creations map[rel.Object]*creation
 
 	broken []*fault.Fault
 	err    error
@@ -152,6 +163,8 @@ func field(i int, u rel.Update) string {
 		return fmt.Sprintf("updates[%d].delete_matching.filter", i)
 	case rel.DeleteObject:
 		return fmt.Sprintf("updates[%d].delete_object.object", i)
+	case rel.Revoke:
+		return fmt.Sprintf("updates[%d].revoke", i)
 	default:
 		return fmt.Sprintf("updates[%d].%s", i, u.Op)
 	}
@@ -169,8 +182,10 @@ func (j *judge) fitTheSchema(write Write) {
 			f = filterNotInSchema(j.schema, u.Matching.Filter)
 		case rel.DeleteObject:
 			f = objectNotInSchema(j.schema, u.Object)
-		case rel.Assign, rel.Revoke:
-			f = fault.Newf(fault.NotInThisRelease, "the update %s is not in this release", u.Op).Do("use touch and delete")
+		case rel.Assign:
+			f = notAssignable(j.schema, u.Tuple)
+		case rel.Revoke:
+			f = revokingNotInSchema(j.schema, u.Revoking)
 		default:
 			f = NotInSchema(j.schema, u.Tuple)
 		}
@@ -257,7 +272,11 @@ func (j *judge) apply(write Write) {
 		case rel.DeleteMatching:
 			goesOn = j.deleteMatching(i, u)
 		case rel.DeleteObject:
-			goesOn = j.deleteObject(u.Object)
+			goesOn = j.deleteObject(i, u)
+		case rel.Assign:
+			goesOn = j.replace(i, u) && j.applyTuple(i, u)
+		case rel.Revoke:
+			goesOn = j.revoke(i, u)
 		default:
 			goesOn = j.applyTuple(i, u)
 		}
@@ -273,8 +292,11 @@ func (j *judge) applyTuple(i int, u rel.Update) (goesOn bool) {
 	if j.fail(err) {
 		return false
 	}
+	there := j.state.counts(c.is)
+	changes := there && c.is.tuple != u.Tuple
+	j.acts(act{field: field(i, u), tuple: u.Tuple, adds: u.Op != rel.Delete, takes: u.Op == rel.Delete || changes})
 	switch {
-	case u.Op == rel.Create && j.state.counts(c.is):
+	case u.Op == rel.Create && there:
 		j.breach(fault.Newf(fault.AlreadyExistsCreate, "%s exists already", c.is.tuple).
 			Do("use touch where it does not matter whether the tuple is there").
 			In(field(i, u)).With("tuple", u.Tuple.String()))

@@ -310,7 +310,7 @@ func TestOnePerSubjectReadsTheShorterList(t *testing.T) {
 		t.Fatal(err)
 	}
 	reads := before.Reads()
-	if _, err := admission.Admit(context.Background(), compile(t, office), before, admission.Write{Updates: []rel.Update{u}}, nil, admission.ReadsMax); err != nil {
+	if _, err := admission.Admit(context.Background(), compile(t, office), before, admission.Write{Updates: []rel.Update{u}}, nil, nil, admission.ReadsMax); err != nil {
 		t.Fatal(err)
 	}
 	if reads = before.Reads() - reads; reads > 40 {
@@ -357,7 +357,7 @@ func admitWith(t *testing.T, stored, updates string, preconditions ...rel.Precon
 	holds := func(_ context.Context, p rel.Precondition) (bool, error) {
 		return p.Name == "yes", nil
 	}
-	return admission.Admit(context.Background(), compile(t, office), reader(t, stored), w, holds, admission.ReadsMax)
+	return admission.Admit(context.Background(), compile(t, office), reader(t, stored), w, holds, nil, admission.ReadsMax)
 }
 
 func compile(t *testing.T, text string) *schema.Schema {
@@ -503,7 +503,7 @@ definition doc {
 			if err != nil {
 				t.Fatal(err)
 			}
-			_, err = admission.Admit(context.Background(), compile(t, text), reader(t, c.stored), admission.Write{Updates: []rel.Update{u}}, nil, admission.ReadsMax)
+			_, err = admission.Admit(context.Background(), compile(t, text), reader(t, c.stored), admission.Write{Updates: []rel.Update{u}}, nil, nil, admission.ReadsMax)
 			if c.want == 0 && err != nil || c.want != 0 && !fault.Is(err, c.want) {
 				t.Errorf("%v, want %v", err, c.want)
 			}

@@ -75,7 +75,7 @@ func Refusal(conflicts []Conflict) error {
 }
 
 func newFitting(ctx context.Context, s *schema.Schema, stored Reader, readsMax int) *fitting {
-	return &fitting{judge: newJudge(ctx, s, stored, nil, readsMax), index: make(map[conflictKey]int)}
+	return &fitting{judge: newJudge(ctx, s, stored, readsMax), index: make(map[conflictKey]int)}
 }
 
 // meet takes the changed tuples for a write that was just applied: those that are

@@ -27,13 +27,14 @@ func (j *judge) deleteMatching(i int, u rel.Update) (goesOn bool) {
 		j.state.partial = true
 		found = found[:most]
 	}
-	j.remove(found)
+	j.takeAway(i, u, found)
 	return true
 }
 
 // deleteObject takes away every tuple in which an object stands. It has no limit
 // beside the budget: half an object is never what was meant.
-func (j *judge) deleteObject(o rel.Object) (goesOn bool) {
+func (j *judge) deleteObject(i int, u rel.Update) (goesOn bool) {
+	o := u.Object
 	for _, side := range []rel.Filter{
 		{ObjectType: o.Type(), ObjectID: o.ID()},
 		{SubjectType: o.Type(), SubjectID: o.ID()}, // itself, and its usersets
@@ -42,7 +43,7 @@ func (j *judge) deleteObject(o rel.Object) (goesOn bool) {
 		if !ok {
 			return false
 		}
-		j.remove(found)
+		j.takeAway(i, u, found)
 	}
 	return true
 }
@@ -62,10 +63,11 @@ func (j *judge) selected(f rel.Filter, most int) (found []rel.Tuple, ok bool) {
 	return found, !j.fail(nil)
 }
 
-// remove comes after the tuples were collected: the state does not change under
+// takeAway comes after the tuples were collected: the state does not change under
 // whoever ranges over it.
-func (j *judge) remove(tuples []rel.Tuple) {
+func (j *judge) takeAway(i int, u rel.Update, tuples []rel.Tuple) {
 	for _, t := range tuples {
+		j.acts(act{field: field(i, u), tuple: t, takes: true})
 		j.state.remove(t)
 	}
 }

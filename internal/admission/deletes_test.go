@@ -123,7 +123,7 @@ func TestALimitIsKept(t *testing.T) {
 		{"each has its own", []rel.Update{matching(t, "item:i#insider", many+1, false), matching(t, "item:i#assignee", 1, false)}, many + 2, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			d, err := admission.Admit(context.Background(), s, before, admission.Write{Updates: c.updates}, nil, admission.ReadsMax)
+			d, err := admission.Admit(context.Background(), s, before, admission.Write{Updates: c.updates}, nil, nil, admission.ReadsMax)
 			if c.deleted < 0 {
 				if f := fault.Of(err); f == nil || f.Code != fault.MatchesMustStayWithinLimit || f.Field != "updates[0].delete_matching.filter" {
 					t.Errorf("%v", err)
@@ -149,7 +149,7 @@ func TestARefusedFilterEndsTheUpdates(t *testing.T) {
 		fault.MatchesMustStayWithinLimit: {tooWide, create},
 		fault.AlreadyExistsCreate:        {create, tooWide},
 	} {
-		_, err := admission.Admit(context.Background(), compile(t, office), before, admission.Write{Updates: updates}, nil, admission.ReadsMax)
+		_, err := admission.Admit(context.Background(), compile(t, office), before, admission.Write{Updates: updates}, nil, nil, admission.ReadsMax)
 		if !fault.Is(err, code) || code == fault.MatchesMustStayWithinLimit && len(fault.Of(err).Others) > 0 {
 			t.Errorf("%v: %v", updates, err)
 		}
@@ -169,7 +169,7 @@ func TestDeletingReadsWhatItTakes(t *testing.T) {
 		{matching(t, "item:i#insider", 10, true), 60},
 	} {
 		reads := before.Reads()
-		_, err := admission.Admit(context.Background(), s, before, admission.Write{Updates: []rel.Update{c.update}}, nil, admission.ReadsMax)
+		_, err := admission.Admit(context.Background(), s, before, admission.Write{Updates: []rel.Update{c.update}}, nil, nil, admission.ReadsMax)
 		if reads = before.Reads() - reads; reads > c.most {
 			t.Errorf("%v: %d reads, %v", c.update, reads, err)
 		}
@@ -189,7 +189,7 @@ func TestDeletingStaysWithinTheBudget(t *testing.T) {
 		matching(t, "@user:nobody#*", 10, false), // found none, and another one after it
 	} {
 		w := admission.Write{Updates: []rel.Update{u}}
-		_, err := admission.Admit(context.Background(), s, before, w, nil, 3000)
+		_, err := admission.Admit(context.Background(), s, before, w, nil, nil, 3000)
 		if want := u.Op != rel.DeleteMatching || u.Matching.Limit > 10; fault.Is(err, fault.JudgingMustStayWithinBudget) != want {
 			t.Errorf("%v: %v", u, err)
 		}
@@ -199,7 +199,7 @@ func TestDeletingStaysWithinTheBudget(t *testing.T) {
 	for range 900 {
 		w.Updates = append(w.Updates, matching(t, "team:", 10, false))
 	}
-	if _, err := admission.Admit(context.Background(), s, before, w, nil, 100_000); !fault.Is(err, fault.JudgingMustStayWithinBudget) {
+	if _, err := admission.Admit(context.Background(), s, before, w, nil, nil, 100_000); !fault.Is(err, fault.JudgingMustStayWithinBudget) {
 		t.Errorf("looking through what was taken, 900 times: %v", err)
 	}
 }

@@ -77,15 +77,8 @@ type spread struct {
 // spreadFrom judges a tuple of a relation with `one per subject with`, over every
 // object that its own object is linked to.
 func (j *judge) spreadFrom(r *schema.Relation, t rel.Tuple) {
-	with := j.schema.Definition(t.Object.Type()).Relation(r.With)
-	for link, err := range j.state.on(t.Object, r.With) {
-		if j.fail(err) {
-			return
-		}
-		// What is stored may not fit a schema that is only being judged.
-		if over, ok := plainObject(link.Subject); ok && with.Allows(link.Subject) {
-			j.onePerSubjectWith(spread{r, over, t.Subject})
-		}
+	for _, over := range j.linkedFrom(t.Object, r) {
+		j.onePerSubjectWith(spread{r, over, t.Subject})
 	}
 }
 

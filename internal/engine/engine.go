@@ -132,6 +132,20 @@ func (w *Walk) Check(ctx context.Context, object rel.Object, name rel.Name) (Ans
 	return answer, nil
 }
 
+// Held is what the principal holds of one slot of an object: a name, or an arrow of
+// a rule on who may write.
+func (w *Walk) Held(ctx context.Context, object rel.Object, s schema.Slot) (Result, error) {
+	d, err := w.schema.MustDefine(object.Type())
+	if err != nil {
+		return Denied, err
+	}
+	n, _, err := w.ask(ctx, object, d, only(s))
+	if err != nil {
+		return Denied, err
+	}
+	return n.held.Of(s), nil
+}
+
 // Access says which role and which permissions the principal holds on an object,
 // in one walk.
 func (w *Walk) Access(ctx context.Context, object rel.Object) (Access, error) {

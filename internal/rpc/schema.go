@@ -168,7 +168,7 @@ func definitionToProto(d *schema.Definition) *pembav1.Definition {
 		RolesExcept:           d.RolesExcept(),
 		RolesInheritedThrough: texts(d.Inherits()),
 		Within:                texts(d.Within()),
-		CreatedBy:             d.CreatedBy(),
+		CreatedBy:             d.CreatedBy().Text,
 	}
 	for _, n := range d.Names() {
 		switch n.Kind {
@@ -255,7 +255,7 @@ func multiplicityToProto(r *schema.Relation) *pembav1.Multiplicity {
 }
 
 func rulesToProto(r *schema.Relation) *pembav1.GrantRules {
-	if r.GrantedBy == (schema.Rule{}) && r.RevokedBy == (schema.Rule{}) {
+	if r.GrantedBy.IsZero() && r.RevokedBy.IsZero() {
 		return nil
 	}
 	return &pembav1.GrantRules{

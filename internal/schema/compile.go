@@ -53,7 +53,10 @@ func compile(text string, where func(line int) string) (*compiler, []*fault.Faul
 		c.resolveForms()
 		c.resolveClauses()
 		c.buildSlots()
-		c.checkRules()
+	}
+	if !c.tooLarge {
+		c.findTakersAway()
+		c.compileRules()
 	}
 	if !c.tooLarge {
 		c.stratify()
@@ -266,9 +269,6 @@ func (c *compiler) resolveClauses() {
 	})
 	for _, d := range c.schema.definitions {
 		tree := c.trees[d]
-		if len(tree.CreatedBys) > 0 {
-			d.createdBy = syntax.Text(tree.CreatedBys[0].Expr)
-		}
 		c.resolveWithin(d, tree)
 		if len(tree.CreatedBys) > 1 {
 			c.clauseMustFit(tree.CreatedBys[1].At, fmt.Sprintf("type %q says twice who creates it", d.Type), "join them with `+` in one `created by`")

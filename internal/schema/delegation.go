@@ -22,7 +22,7 @@ type Writing struct {
 func (s *Schema) Delegations() []Delegation {
 	read := make(map[*Relation]bool)
 	for _, d := range s.definitions {
-		for slot := range d.slots {
+		for slot := range d.rulesFrom { // an arrow of a rule gives nothing
 			p := place{d, Slot(slot)}
 			if plan := d.Plan(p.slot); plan.Kind == Arrow || plan.Kind == All {
 				read[plan.Relation] = true

@@ -103,7 +103,7 @@ func (all *differences) definition(a, b *Definition) {
 	}
 	all.add(ElementDoc, a.Doc, b.Doc)
 	all.add(ElementWithin, names(a.within), names(b.within))
-	all.add(ElementCreatedBy, a.createdBy, b.createdBy)
+	all.add(ElementCreatedBy, a.createdBy.String(), b.createdBy.String())
 	if len(a.ladder) > 0 && len(b.ladder) > 0 { // otherwise its roles were added or removed
 		all.add(ElementLadder, ladder(a), ladder(b))
 	}
@@ -195,14 +195,6 @@ func (all *differences) stored(a, b *Relation) {
 	all.add(ElementOnePerSubject, string(a.With), string(b.With))
 	all.add(ElementGrantedBy, a.GrantedBy.String(), b.GrantedBy.String())
 	all.add(ElementRevokedBy, a.RevokedBy.String(), b.RevokedBy.String())
-}
-
-// String is the rule as it was written.
-func (r Rule) String() string {
-	if r.ExceptSelf {
-		return r.Text + " except self"
-	}
-	return r.Text
 }
 
 // multiplicity is how many subjects are allowed, empty where any number is.

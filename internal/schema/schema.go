@@ -105,9 +105,10 @@ type Definition struct {
 	slots     []SlotPlan
 	asked     Slots // the slots of names
 	within    []rel.Name
-	inherits  []rel.Name  // `inherit from`
-	except    string      // `roles except`, as it was written
-	createdBy string      // `created by`, as it was written
+	inherits  []rel.Name // `inherit from`
+	except    string     // `roles except`, as it was written
+	createdBy Rule
+	rulesFrom int         // the slots from here on are of arrows that rules alone have
 	lower     []*Relation // those with a lower bound
 }
 
@@ -155,9 +156,9 @@ func (d *Definition) Inherits() []rel.Name { return d.inherits }
 // RolesExcept is who holds no role, as it was written; empty for nobody.
 func (d *Definition) RolesExcept() string { return d.except }
 
-// CreatedBy is who may create an object of the type, as it was written; empty
-// where no actor may.
-func (d *Definition) CreatedBy() string { return d.createdBy }
+// CreatedBy is who may create an object of the type; the zero Rule where no actor
+// may.
+func (d *Definition) CreatedBy() Rule { return d.createdBy }
 
 // Slots is how many slots the definition has.
 func (d *Definition) Slots() int { return len(d.slots) }
@@ -221,13 +222,16 @@ const (
 	OpUnion
 	OpIntersection
 	OpExclusion
+	OpSubject // in rules alone: a slot of the object that the tuple's subject names
 )
 
-// An Expr is a compiled expression: only operators and slots of one object.
+// An Expr is a compiled expression: only operators and slots of one object, and in
+// a rule also of the object that a tuple's subject names.
 type Expr struct {
 	Op          ExprOp
 	Slot        Slot // OpSlot
 	Left, Right *Expr
+	Targets     map[rel.ObjectType]Slot // OpSubject, by the type of the subject
 }
 
 // A Form is one form that a relation's tuples may have: what their subjects look
@@ -289,24 +293,17 @@ type Relation struct {
 	Min, Max int  // multiplicity; 0 and Unbounded where none is written
 	Of       rel.Name
 	With     rel.Name // `one per subject with`
-	// GrantedBy and RevokedBy are who may write tuples; the zero Rule is nobody
-	// who names themselves. A `revoked by` left out copies `granted by`.
+	// GrantedBy and RevokedBy are who may write tuples; the zero Rule is no actor.
+	// A `revoked by` left out copies `granted by`.
 	GrantedBy, RevokedBy Rule
-
-	arrows []Slot // the arrows that start here
-}
-
-// A Rule is who may write, as it was written.
-type Rule struct {
-	Text       string
-	ExceptSelf bool
+	// TakesAwayOnly says that a tuple of the relation can only take access away: all
+	// that reads it, through whatever else, stands to the right of a `-` or in
+	// `except`. A relation that nothing reads does not.
+	TakesAwayOnly bool
 }
 
 // NoRank is the rank of a relation that is no role.
 const NoRank = -1
-
-// Arrows are the slots of the arrows that start at this relation.
-func (r *Relation) Arrows() []Slot { return r.arrows }
 
 // LeadsOn reports whether a subject of the relation can be a userset, which other
 // objects say who is in.

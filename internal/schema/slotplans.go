@@ -95,7 +95,8 @@ func pathOf(hops []hop) string {
 type planner struct {
 	*compiler
 	definition *Definition
-	inside     rel.Name // whose expression is compiled; empty for `roles except`
+	inside     rel.Name  // whose expression is compiled; empty for `roles except` and for rules
+	ruled      *Relation // whose rule is compiled; nil outside rules
 }
 
 func (b *planner) permissions(tree *syntax.Definition) {
@@ -258,6 +259,9 @@ func (b *planner) expr(e syntax.Expr) *Expr {
 	case *syntax.SelfExpr:
 		return &Expr{Op: OpSelf}
 	case *syntax.SubjectExpr:
+		if b.ruled != nil {
+			return b.subjectExpr(e)
+		}
 		b.clauseMustFit(e.At, fmt.Sprintf("subject->%s stands outside a rule", e.Target.Text), "use it in `granted by` and `revoked by` alone")
 	}
 	return &Expr{Op: OpNil}
@@ -370,66 +374,5 @@ func (c *compiler) checkMixing(e *syntax.BinaryExpr) {
 			c.operatorsAreMixed(e.At, e.Op, inner.Op)
 			return
 		}
-	}
-}
-
-// checkRules resolves the names in the rules on who may write. They are
-// compiled when writes by an actor are.
-func (c *compiler) checkRules() {
-	for _, d := range c.schema.definitions {
-		for _, created := range c.trees[d].CreatedBys {
-			c.checkRule(d, nil, created.Expr)
-		}
-	}
-	c.eachRelation(func(d *Definition, r *Relation, tree *syntax.Relation) {
-		for _, rule := range []*syntax.Rule{tree.Granted, tree.Revoked} {
-			if rule != nil {
-				c.checkRule(d, r, rule.Expr)
-			}
-		}
-		if tree.Granted != nil {
-			r.GrantedBy = Rule{syntax.Text(tree.Granted.Expr), tree.Granted.ExceptSelf}
-			r.RevokedBy = r.GrantedBy
-		}
-		if tree.Revoked != nil {
-			r.RevokedBy = Rule{syntax.Text(tree.Revoked.Expr), tree.Revoked.ExceptSelf}
-		}
-	})
-}
-
-// checkRule checks one rule's expression; r is nil for `created by`, in which
-// there is no `subject->`.
-func (c *compiler) checkRule(d *Definition, r *Relation, e syntax.Expr) {
-	switch e := e.(type) {
-	case *syntax.ParenExpr:
-		c.checkRule(d, r, e.X)
-	case *syntax.NameExpr:
-		if d.byName[rel.Name(e.Name.Text)] == nil {
-			c.nameMustExist(e.Name.At, e.Name.Text, "", d)
-		}
-	case *syntax.ArrowExpr:
-		c.checkArrow(d, e)
-	case *syntax.BinaryExpr:
-		c.checkMixing(e)
-		c.checkRule(d, r, e.Left)
-		c.checkRule(d, r, e.Right)
-	case *syntax.SubjectExpr:
-		c.checkSubjectRule(r, e)
-	}
-}
-
-func (c *compiler) checkSubjectRule(r *Relation, e *syntax.SubjectExpr) {
-	var behind []*Definition
-	for _, typ := range typesBehind(r) {
-		behind = append(behind, c.schema.byType[typ])
-		if c.schema.byType[typ].byName[rel.Name(e.Target.Text)] != nil {
-			return
-		}
-	}
-	switch {
-	case len(behind) == 0 && len(r.Forms) > 0:
-		c.arrowGoesOverWildcards(e.Target.At, "subject->"+e.Target.Text, r.Name)
-	case len(behind) > 0:
-		c.nameMustExist(e.Target.At, e.Target.Text, "", behind...)
 	}
 }

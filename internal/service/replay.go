@@ -75,6 +75,9 @@ func (c WriteCommand) body() (sum tupledb.RequestBody) {
 			b.truth(u.Matching.Partial)
 		case rel.DeleteObject:
 			b.text(u.Object.String())
+		case rel.Revoke:
+			b.text(u.Revoking.Subject.String())
+			b.text(u.Revoking.Within.String())
 		default:
 			b.text(u.Tuple.String())
 		}
@@ -92,6 +95,10 @@ func (c WriteCommand) body() (sum tupledb.RequestBody) {
 		b.text(p.Context.String())
 	}
 	b.text(string(c.Metadata.Encode()))
+	if c.Actor != (rel.Subject{}) {
+		b.text(c.Actor.String())
+		b.text(c.ActorContext.String())
+	}
 	b.hash.Sum(sum[:0])
 	return sum
 }

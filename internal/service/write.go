@@ -115,7 +115,16 @@ func (s *Service) judge(ctx context.Context, snap *tupledb.Snapshot, c WriteComm
 	if err != nil {
 		return admission.Decision{}, err
 	}
-	return admission.Admit(ctx, v.schema, beforeWrite{snap}, c.Write, s.holds(v), s.judging)
+	rights, err := s.rightsOf(v, rel.Actor{Subject: c.Actor, Context: c.ActorContext})
+	if err != nil {
+		return admission.Decision{}, err
+	}
+	if c.Actor != (rel.Subject{}) {
+		if err := v.schema.CheckSubject(c.Actor); err != nil {
+			return admission.Decision{}, fault.Of(err).In("actor")
+		}
+	}
+	return admission.Admit(ctx, v.schema, beforeWrite{snap}, c.Write, s.holds(v), rights, s.judging)
 }
 
 func (c WriteCommand) commit(d admission.Decision, request *tupledb.Request) tupledb.Commit {
