@@ -60,6 +60,9 @@ func (a *Access) verdict(t rel.Tuple) verdict {
 	return v
 }
 
+// Caveat is what the caveat of a tuple comes to; yes for a tuple without one.
+func (a *Access) Caveat(t rel.Tuple) Truth { return a.verdict(t).truth }
+
 // merged are the values for a caveat's parameters: what the tuple itself brings
 // wins over what the request brings, parameter by parameter.
 func merged(c *condition.Caveat, own, request rel.Context) rel.Context {

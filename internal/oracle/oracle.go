@@ -10,7 +10,8 @@
 // nothing that is served links it.
 //
 // Start reading at Access.value, which is the definition of holds(object, name),
-// line by line. rules.go is the definition of what a write must leave behind.
+// line by line. rules.go is the definition of what a write must leave behind,
+// actor.go of who may write what, and revoke.go of what assign and revoke take away.
 package oracle
 
 import (

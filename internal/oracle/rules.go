@@ -15,6 +15,17 @@ import (
 // changed: an object may stand without its lower bound's other side, and what a
 // subject stood in may have expired.
 
+// Breaks says which rules the state itself breaks that no expiry can break: after
+// any write there is nothing. Lower bounds are among them, since what counts for
+// one never expires.
+func (o *Oracle) Breaks() error {
+	var all []rel.Change
+	for _, t := range o.tuples {
+		all = append(all, rel.Change{Op: rel.Touch, Tuple: t})
+	}
+	return fault.Join(slices.Concat(o.oneRolePerSubject(nil), o.upperBounds(nil), o.lowerBounds(all)))
+}
+
 // oneRolePerSubject is `roles one per subject` and `one per subject with REL`.
 func (o *Oracle) oneRolePerSubject([]rel.Change) []*fault.Fault {
 	var faults []*fault.Fault
@@ -54,13 +65,9 @@ func (o *Oracle) isOneRole(t rel.Tuple) bool {
 func (o *Oracle) oneAcross(d *definition, relation, link rel.Name) []*fault.Fault {
 	var faults []*fault.Fault
 	for _, w := range o.objects {
-		var counted []rel.Tuple
-		for _, t := range o.tuples {
-			spread := t.Object.Type() == d.typ && t.Relation == relation && o.linked(t.Object, link, w)
-			if own := t.Object == w && o.isOneRole(t); spread || own {
-				counted = append(counted, t)
-			}
-		}
+		counted := slices.DeleteFunc(slices.Clone(o.tuples), func(t rel.Tuple) bool {
+			return !o.countsAround(w, d, relation, link, t)
+		})
 		for i, t := range counted {
 			if slices.ContainsFunc(counted[:i], func(u rel.Tuple) bool { return u.Subject == t.Subject }) {
 				faults = append(faults, fault.Newf(fault.OneRolePerSubject, "%s has a second role around %s: %s", t.Subject, w, t).
@@ -69,6 +76,13 @@ func (o *Oracle) oneAcross(d *definition, relation, link rel.Name) []*fault.Faul
 		}
 	}
 	return faults
+}
+
+// countsAround reports whether a tuple, there or not, is among those of which a
+// subject has one around W, by the rule of one relation.
+func (o *Oracle) countsAround(w rel.Object, d *definition, relation, link rel.Name, t rel.Tuple) bool {
+	spread := t.Object.Type() == d.typ && t.Relation == relation && o.linked(t.Object, link, w)
+	return spread || t.Object == w && o.isOneRole(t)
 }
 
 // linked reports whether a tuple object#link@w is stored. A userset or a

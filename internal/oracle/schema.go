@@ -32,6 +32,8 @@ type definition struct {
 	listed      []rel.Name                      // the permissions, in source order
 	ladder      []rel.Name                      // the roles, lowest first
 	roles       *syntax.Roles                   // nil where there is no roles block
+	within      []rel.Name                      // the relations that put an object inside another
+	createdBy   syntax.Expr                     // nil where no actor creates
 }
 
 // has reports whether a name is declared here, as whatever.
@@ -121,6 +123,8 @@ func included(file *syntax.File, d *syntax.Definition, within []string) (*syntax
 		whole.Relations = slices.Concat(whole.Relations, p.Relations)
 		whole.Permissions = slices.Concat(whole.Permissions, p.Permissions)
 		whole.Roles = slices.Concat(whole.Roles, p.Roles)
+		whole.Withins = slices.Concat(whole.Withins, p.Withins)
+		whole.CreatedBys = slices.Concat(whole.CreatedBys, p.CreatedBys)
 	}
 	return &whole, nil
 }
@@ -169,6 +173,18 @@ func readDefinition(tree *syntax.Definition) (*definition, error) {
 		for _, r := range block.Roles {
 			d.ladder = append(d.ladder, rel.Name(r.Name.Text))
 		}
+	}
+	for _, within := range tree.Withins {
+		for _, r := range within.Rels {
+			d.within = append(d.within, rel.Name(r.Text))
+		}
+	}
+	if len(tree.CreatedBys) > 1 {
+		second := tree.CreatedBys[1].At
+		return nil, fault.Newf(fault.ClauseMustFit, "%s says twice who creates it", d.typ).At(second.Line, second.Column)
+	}
+	for _, created := range tree.CreatedBys {
+		d.createdBy = created.Expr
 	}
 	return d, nil
 }

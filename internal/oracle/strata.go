@@ -126,11 +126,15 @@ func (s *schema) behind(d *definition, left syntax.Expr) []rel.ObjectType {
 	}
 }
 
+// typesOf are the types of the objects that a relation leads to; a wildcard leads
+// to none.
 func typesOf(r *syntax.Relation) []rel.ObjectType {
 	var all []rel.ObjectType
 	if r != nil {
 		for _, form := range r.Types {
-			all = append(all, rel.ObjectType(form.Type.Text))
+			if !form.Wildcard {
+				all = append(all, rel.ObjectType(form.Type.Text))
+			}
 		}
 	}
 	return all
@@ -158,6 +162,14 @@ func (s *schema) resolve() *fault.Fault {
 			}
 			if f := s.resolveRelation(d, d.relations[name]); f != nil {
 				return f
+			}
+		}
+		if f := s.resolveExpr(d, d.createdBy); f != nil {
+			return f
+		}
+		for _, name := range d.within {
+			if d.relations[name] == nil {
+				return fault.Newf(fault.ClauseMustFit, "%s has no relation %s to be within", d.typ, name)
 			}
 		}
 		if d.roles == nil {
@@ -195,7 +207,28 @@ func (s *schema) resolveRelation(d *definition, r *syntax.Relation) *fault.Fault
 			return f
 		}
 	}
+	for _, rule := range []*syntax.Rule{r.Granted, r.Revoked} {
+		if rule == nil {
+			continue
+		}
+		if f := s.resolveExpr(d, withoutSubject(rule.Expr)); f != nil {
+			return f
+		}
+	}
 	return s.resolveExpr(d, r.Expr)
+}
+
+// withoutSubject is a rule's expression with nil where it asks for rights on the
+// tuple's subject: what these find depends on the subject's type.
+func withoutSubject(e syntax.Expr) syntax.Expr {
+	switch e := syntax.Strip(e).(type) {
+	case *syntax.SubjectExpr:
+		return &syntax.NilExpr{At: e.At}
+	case *syntax.BinaryExpr:
+		return &syntax.BinaryExpr{Op: e.Op, At: e.At, Left: withoutSubject(e.Left), Right: withoutSubject(e.Right)}
+	default:
+		return e
+	}
 }
 
 func (s *schema) resolveExpr(d *definition, e syntax.Expr) *fault.Fault {
