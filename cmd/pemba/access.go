@@ -13,6 +13,7 @@ type accessCmd struct {
 	With    []string `help:"What the subject presents beside itself, such as a share link. May be repeated." placeholder:"SUBJECT" sep:"none"`
 	brought
 	Explain bool `help:"Show the whole explanation, not only the path that decided."`
+	Grants  bool `help:"Show which roles the subject may give to others here, and take away from them."`
 	freshness
 }
 
@@ -24,6 +25,7 @@ Examples:
     pemba access project:p1 user:ana
     pemba access project:p1 user:zoe --with link:l1
     pemba access project:p1 user:ana --explain
+    pemba access project:p1 user:ana --grants
     pemba access doc:d1 user:ana --context '{"now": 9}'
     pemba access doc:d1 user:ana --contextual team:core#member@user:ana
     pemba access project:p1 user:ana -o json | jq -r .role`
@@ -61,6 +63,8 @@ func (c *accessCmd) Run(a *app) error {
 		Context:            context,
 		ContextualTuples:   contextual,
 		Explain:            c.Explain || !a.wantsJSON(),
+
+		IncludeGrantableRoles: c.Grants,
 	})
 	if err != nil {
 		return err
@@ -79,6 +83,11 @@ func (c *accessCmd) rows(answer *pembav1.EffectiveAccessResponse) []row {
 	rows := []row{
 		{"role", []string{orNone(answer.GetRole())}},
 		{"permissions", []string{orNone(strings.Join(answer.GetPermissions(), ", "))}},
+	}
+	if c.Grants {
+		rows = append(rows,
+			row{"may grant", []string{orNone(strings.Join(answer.GetGrantableRoles(), ", "))}},
+			row{"may revoke", []string{orNone(strings.Join(answer.GetRevocableRoles(), ", "))}})
 	}
 	var open []string
 	if role := answer.GetConditionalRole(); role != "" {

@@ -20,7 +20,7 @@ type brought struct {
 // read reads what the flags bring. All that cannot be read are faults.
 func (b brought) read(a *app) (*structpb.Struct, []*pembav1.Tuple, error) {
 	var faults []*fault.Fault
-	context, err := b.context(a)
+	context, err := contextOf(a, "--context", b.Context)
 	if f := fault.Of(err); f != nil {
 		faults = append(faults, f)
 	}
@@ -35,13 +35,14 @@ func (b brought) read(a *app) (*structpb.Struct, []*pembav1.Tuple, error) {
 	return context, tuples, fault.Join(faults)
 }
 
-func (b brought) context(a *app) (*structpb.Struct, error) {
-	if b.Context == nil {
+// contextOf reads the JSON object of a flag; nil where it is not given.
+func contextOf(a *app, flag string, given *string) (*structpb.Struct, error) {
+	if given == nil {
 		return nil, nil
 	}
-	text := *b.Context
+	text := *given
 	if text == "" { // an unset variable of a script must not mean that nothing is known
-		return nil, fault.New(fault.FieldMustBeSet, "--context is empty").Do(`give a JSON object, for example {"now":9}, or leave --context out`)
+		return nil, fault.Newf(fault.FieldMustBeSet, "%s is empty", flag).Do(`give a JSON object, for example {"now":9}, or leave %s out`, flag)
 	}
 	name := ""
 	if path, isFile := strings.CutPrefix(text, "@"); isFile {

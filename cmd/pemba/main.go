@@ -24,6 +24,8 @@ type commandLine struct {
 	Access  accessCmd  `cmd:"" takes:"server,output" help:"Show the role and the permissions of a subject on an object."`
 	Expand  expandCmd  `cmd:"" takes:"server,output" help:"Show how the holders of a name on an object come about."`
 	Write   writeCmd   `cmd:"" takes:"server,output" help:"Add tuples, all of them or none."`
+	Assign  assignCmd  `cmd:"" takes:"server,output" help:"Give subjects roles in the place of those that they have."`
+	Revoke  revokeCmd  `cmd:"" takes:"server,output" help:"Take away what a subject was given on an object and inside it."`
 	Delete  deleteCmd  `cmd:"" takes:"server,output" help:"Take tuples away, all of them or none."`
 	Read    readCmd    `cmd:"" takes:"server,output" help:"List or count the stored tuples that a filter selects."`
 	Watch   watchCmd   `cmd:"" takes:"server,output" help:"Show every change of tuples and schema as it happens."`

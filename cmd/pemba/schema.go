@@ -63,6 +63,9 @@ type schemaWriteCmd struct {
 	File          string  `arg:"" help:"The file with the schema; - for the standard input."`
 	ExpectVersion *uint64 `help:"Refuse where another version than this one is in force; 0 where any is." placeholder:"N"`
 	DryRun        bool    `help:"Show what would change and what would refuse it, and write nothing. Exit code 1 where it would be refused."`
+
+	As       *string  `help:"On whose behalf it is written, for the history. It is not judged." placeholder:"ACTOR"`
+	Metadata []string `help:"Why: a text that the history keeps beside the change. May be repeated." placeholder:"KEY=VALUE" sep:"none"`
 }
 
 func (schemaWriteCmd) Help() string {
@@ -86,14 +89,20 @@ func (c *schemaWriteCmd) Run(a *app) error {
 			return fault.Join(faults)
 		}
 	}
+	request := &pembav1.WriteSchemaRequest{Schema: loaded.Text, ExpectedVersion: c.ExpectVersion, DryRun: c.DryRun}
+	if request.Actor, _, err = (acting{As: c.As}).actor(a); err != nil {
+		return err
+	}
+	if request.Metadata, err = metadata(c.Metadata); err != nil {
+		return err
+	}
 	client, err := a.connect()
 	if err != nil {
 		return err
 	}
 	defer client.close()
-	answer, err := ask(client, client.schemas().WriteSchema, &pembav1.WriteSchemaRequest{
-		Store: client.store, Schema: loaded.Text, ExpectedVersion: c.ExpectVersion, DryRun: c.DryRun,
-	})
+	request.Store = client.store
+	answer, err := ask(client, client.schemas().WriteSchema, request)
 	if err != nil {
 		return inSchema(err, loaded)
 	}

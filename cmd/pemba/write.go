@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"google.golang.org/protobuf/types/known/structpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	pembav1 "github.com/pemba-io/pemba/gen/pemba/v1"
@@ -129,12 +130,34 @@ func (c conditions) preconditions() ([]*pembav1.Precondition, error) {
 	return all, nil
 }
 
+// acting are the flags of a write that say on whose behalf it is.
+type acting struct {
+	As        *string `help:"On whose behalf: the rules of the schema decide what this subject may add and take away. Left out, the write is the application's own." placeholder:"ACTOR"`
+	AsContext *string `name:"as-context" help:"Values for the parameters of caveats on the actor's own access, as a JSON object; @FILE reads it from a file." placeholder:"JSON"`
+}
+
+func (t acting) actor(a *app) (subject string, given *structpb.Struct, err error) {
+	if t.As == nil {
+		if t.AsContext != nil {
+			return "", nil, fault.New(fault.FieldMustNotBeSet, "--as-context is about --as, which is not given").Do("name the actor, or leave it out")
+		}
+		return "", nil, nil
+	}
+	actor, err := rel.NewActor(*t.As, rel.Context{})
+	if err != nil {
+		return "", nil, err
+	}
+	given, err = contextOf(a, "--as-context", t.AsContext)
+	return actor.Subject.String(), given, err
+}
+
 // updatesMax is what a server takes in one write. It is said here, in the words
 // of a command line, and not cut into several: they would not be one step.
 const updatesMax = 1_000
 
 // terms are the flags that every write takes.
 type terms struct {
+	acting
 	conditions
 	DryRun    bool     `help:"Show what would change, or what refuses it, and write nothing."`
 	RequestID *string  `name:"request-id" help:"An id of your choice that makes a retry harmless: the same write with it is done once, and answered alike for a day." placeholder:"ID"`
@@ -142,10 +165,13 @@ type terms struct {
 }
 
 // request is a write with these terms.
-func (t terms) request(updates []*pembav1.Update) (*pembav1.WriteRequest, error) {
+func (t terms) request(a *app, updates []*pembav1.Update) (*pembav1.WriteRequest, error) {
 	request := &pembav1.WriteRequest{Updates: updates, DryRun: t.DryRun}
 	var err error
 	if request.Preconditions, err = t.preconditions(); err != nil {
+		return nil, err
+	}
+	if request.Actor, request.ActorContext, err = t.actor(a); err != nil {
 		return nil, err
 	}
 	if t.RequestID != nil {
@@ -154,28 +180,46 @@ func (t terms) request(updates []*pembav1.Update) (*pembav1.WriteRequest, error)
 		}
 		request.RequestId = *t.RequestID
 	}
-	for _, text := range t.Metadata {
+	request.Metadata, err = metadata(t.Metadata)
+	return request, err
+}
+
+// metadata reads the --metadata of a command line.
+func metadata(texts []string) (map[string]string, error) {
+	if len(texts) == 0 {
+		return nil, nil
+	}
+	read := make(map[string]string, len(texts))
+	for _, text := range texts {
 		key, value, found := strings.Cut(text, "=")
-		if _, twice := request.Metadata[key]; !found || twice {
+		if _, twice := read[key]; !found || twice {
 			return nil, fault.Newf(fault.RequestMustBeReadable, "--metadata %q is no KEY=VALUE, or the second one of its key", text).
 				Do("write for example --metadata ticket=OPS-7, and each key once")
 		}
-		if request.Metadata == nil {
-			request.Metadata = make(map[string]string, len(t.Metadata))
-		}
-		request.Metadata[key] = value
+		read[key] = value
 	}
-	_, err = rel.NewMetadata(request.Metadata)
-	return request, err
+	_, err := rel.NewMetadata(read)
+	return read, err
 }
 
 // write sends one write and prints what it changed.
 func (a *app) write(updates []*pembav1.Update, t terms) error {
+	return a.writeAnd(updates, t, func(answer *pembav1.WriteResponse) {
+		words := done
+		if t.DryRun {
+			words = wouldBeDone
+		}
+		a.changes(answer, words)
+	})
+}
+
+// writeAnd sends one write and lets tell print what it changed.
+func (a *app) writeAnd(updates []*pembav1.Update, t terms, tell func(*pembav1.WriteResponse)) error {
 	if n := len(updates); n > updatesMax {
 		return fault.Newf(fault.FieldMustBeWithinBounds, "%d tuples; one write takes at most %d", n, updatesMax).
 			Do("pipe them in portions, for example with split -l %d", updatesMax)
 	}
-	request, err := t.request(updates)
+	request, err := t.request(a, updates)
 	if err != nil {
 		return err
 	}
@@ -193,11 +237,7 @@ func (a *app) write(updates []*pembav1.Update, t terms) error {
 	if a.wantsJSON() {
 		return a.message(answer)
 	}
-	words := done
-	if t.DryRun {
-		words = wouldBeDone
-	}
-	a.changes(answer, words)
+	tell(answer)
 	if answer.GetPartial() {
 		a.note("the limit was reached, and tuples are left that the filter selects")
 	}

@@ -16,6 +16,13 @@ type contextual struct {
 	live    []rel.Tuple           // those whose time has not passed, as they came
 }
 
+// Joined is a reader with further tuples, as contextual tuples join it: one with the
+// key of a stored tuple stands in its place, and one whose time has passed takes
+// that away.
+func Joined(r Reader, tuples []rel.Tuple, now time.Time) Reader {
+	return withContextual(r, tuples, now)
+}
+
 // withContextual lets tuples join a reader for one request. They fit the schema.
 func withContextual(r Reader, tuples []rel.Tuple, now time.Time) *contextual {
 	c := &contextual{Reader: r, brought: make(map[rel.Key]rel.Tuple, len(tuples))}

@@ -23,7 +23,6 @@ func (s *permissionServer) EffectiveAccess(ctx context.Context, req *pembav1.Eff
 
 func accessQuery(req *pembav1.EffectiveAccessRequest) (service.AccessQuery, error) {
 	var f form
-	f.refuse("include_grantable_roles", req.GetIncludeGrantableRoles(), "leave it out; grant rules are kept with the schema, and judged by a later release")
 	query := service.AccessQuery{
 		Store:       f.store(req.GetStore()),
 		Consistency: f.consistency(req.GetConsistency()),
@@ -31,6 +30,7 @@ func accessQuery(req *pembav1.EffectiveAccessRequest) (service.AccessQuery, erro
 		Principal:   f.principal(req.GetSubject(), req.GetAdditionalSubjects()),
 		Brought:     f.brought(req.GetContext(), req.GetContextualTuples()),
 		Explain:     req.GetExplain(),
+		Grantable:   req.GetIncludeGrantableRoles(),
 	}
 	return query, f.err()
 }
@@ -45,6 +45,8 @@ func accessResponse(a service.AccessAnswer) *pembav1.EffectiveAccessResponse {
 		Missing:                missingToProto(a.Missing, missingBytesMax),
 		ValidUntil:             expiryToProto(a.ValidUntil),
 		Explanation:            reasonToProto(a.Reason),
+		GrantableRoles:         texts(a.Grantable),
+		RevocableRoles:         texts(a.Revocable),
 	}
 }
 

@@ -20,7 +20,7 @@ const contextualMax = 100
 // brought reads what a question brings beside its words.
 func (f *form) brought(context *structpb.Struct, tuples []*pembav1.Tuple) service.Brought {
 	return service.Brought{
-		Context:    f.context(context, rel.RequestContextBytesMax),
+		Context:    f.context("context", context, rel.RequestContextBytesMax),
 		Contextual: f.contextual(tuples),
 	}
 }
@@ -47,7 +47,7 @@ func (f *form) caveat(c *pembav1.Caveat) rel.Caveat {
 	defer f.leave()
 	return rel.Caveat{
 		Name:    required(f, "name", c.GetName(), rel.ParseCaveatName, "name a caveat of the schema, or leave the caveat out"),
-		Context: f.context(c.GetContext(), rel.TupleContextBytesMax),
+		Context: f.context("context", c.GetContext(), rel.TupleContextBytesMax),
 	}
 }
 
@@ -69,14 +69,14 @@ func (f *form) expiry(t *timestamppb.Timestamp) rel.Expiry {
 	return e
 }
 
-// context reads values for the parameters of caveats.
-func (f *form) context(s *structpb.Struct, bytesMax int) rel.Context {
+// context reads values for the parameters of caveats, out of a field.
+func (f *form) context(field string, s *structpb.Struct, bytesMax int) rel.Context {
 	if len(s.GetFields()) == 0 {
 		return rel.Context{}
 	}
 	values, err := structValues(s, structDepthMax)
 	if err != nil {
-		f.wrong("context", err)
+		f.wrong(field, err)
 		return rel.Context{}
 	}
 	c, err := rel.NewContext(values)
@@ -84,7 +84,7 @@ func (f *form) context(s *structpb.Struct, bytesMax int) rel.Context {
 		err = c.CheckBytes(bytesMax)
 	}
 	if err != nil {
-		f.wrong("context", err)
+		f.wrong(field, err)
 	}
 	return c
 }

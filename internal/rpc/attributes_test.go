@@ -162,13 +162,13 @@ func TestAttributesGoInAndOut(t *testing.T) {
 func TestValuesAreReadAsTheyAre(t *testing.T) {
 	for name, v := range unreadableValues() {
 		var f form
-		if got := f.context(values(v), rel.RequestContextBytesMax); f.err() == nil || !got.IsEmpty() {
+		if got := f.context("context", values(v), rel.RequestContextBytesMax); f.err() == nil || !got.IsEmpty() {
 			t.Errorf("%s: got %v", name, got)
 		}
 	}
 	var f form
 	bad := &structpb.Struct{Fields: map[string]*structpb.Value{"x\xff": structpb.NewBoolValue(true)}}
-	if f.context(bad, rel.RequestContextBytesMax); f.err() == nil {
+	if f.context("context", bad, rel.RequestContextBytesMax); f.err() == nil {
 		t.Error("a name that is not UTF-8 was read")
 	}
 }

@@ -34,9 +34,10 @@ func (s *schemaServer) WriteSchema(ctx context.Context, req *pembav1.WriteSchema
 
 func writeSchemaCommand(req *pembav1.WriteSchemaRequest) (service.WriteSchemaCommand, error) {
 	var f form
-	f.refuse("actor", req.GetActor() != "", "leave it out, and keep who wrote the schema beside its text")
-	f.refuse("metadata", len(req.GetMetadata()) > 0, "leave it out, and keep it beside the schema's text")
-	command := service.WriteSchemaCommand{Store: f.store(req.GetStore()), Text: req.GetSchema(), Expected: req.ExpectedVersion, DryRun: req.GetDryRun()}
+	command := service.WriteSchemaCommand{
+		Store: f.store(req.GetStore()), Text: req.GetSchema(), Expected: req.ExpectedVersion, DryRun: req.GetDryRun(),
+		Actor: f.actor(req.GetActor(), rel.Context{}).Subject, Metadata: f.metadata(req.GetMetadata()),
+	}
 	if command.Text == "" {
 		f.missing("schema", "send the text of the schema")
 	}

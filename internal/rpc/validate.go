@@ -158,15 +158,6 @@ func (f *form) unwanted(field, why string) {
 	f.keep(fault.Newf(fault.FieldMustNotBeSet, "%s is set", path).Do("%s", why).In(path))
 }
 
-// refuse is for a field that this release does not serve: it is refused where
-// it is set, since to ignore it would be to answer another question.
-func (f *form) refuse(field string, isSet bool, instead string) {
-	if isSet {
-		path := f.path(field, noIndex)
-		f.keep(fault.Newf(fault.NotInThisRelease, "%s is not in this release", path).Do("%s", instead).In(path))
-	}
-}
-
 // atMost bounds the length of a list, and reports whether it keeps the bound:
 // what is longer is not read.
 func (f *form) atMost(field string, have, most int) bool {

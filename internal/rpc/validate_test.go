@@ -219,7 +219,7 @@ func refusedReads() []refused {
 
 func TestRequestsAreRefusedFieldByField(t *testing.T) {
 	w := newWorld(t)
-	for _, c := range slices.Concat(refusedQuestions(), refusedWrites(), refusedReads(), refusedAttributes()) {
+	for _, c := range slices.Concat(refusedQuestions(), refusedWrites(), refusedReads(), refusedAttributes(), refusedActors()) {
 		t.Run(c.name, func(t *testing.T) {
 			r := refusalOf(t, w.send(t, c.request))
 			if r.code != codes.InvalidArgument {
@@ -291,12 +291,12 @@ func TestARequestThatIsWrongThroughoutIsBoundedAndNamesTheGravest(t *testing.T) 
 	for i := range updates {
 		updates[i] = create(tuple("x", "X", "x"))
 	}
-	updates[updatesMax-1] = &pembav1.Update{Operation: &pembav1.Update_Assign{}}
+	updates[updatesMax-1] = &pembav1.Update{}
 	// Each update but the last has three faults.
 	const all = 3*(updatesMax-1) + 1
 	_, err := writeCommand(goodWrite(updates...))
 	f := faultOf(t, err)
-	if f.Code.Reason() != "NOT_IN_THIS_RELEASE" || f.Field != "updates[999].assign" || len(f.All()) != violationsMax {
+	if f.Code.Reason() != "FIELD_MUST_BE_SET" || f.Field != "updates[999]" || len(f.All()) != violationsMax {
 		t.Errorf("got %v in %s, %d in all", f.Code, f.Field, len(f.All()))
 	}
 	r := refusalOf(t, failureOf(err).status().Err())
@@ -334,59 +334,33 @@ func TestAViolationNamesWhatWasSent(t *testing.T) {
 	}
 }
 
-// A field that this release does not serve is refused where it is set, and
-// never ignored.
-func TestFieldsOfLaterReleasesAreRefused(t *testing.T) {
-	w := newWorld(t)
-	values, err := structpb.NewStruct(map[string]any{"x": 1})
-	if err != nil {
-		t.Fatal(err)
+// Who acts, and what goes with whom, is one subject and no wildcard; a context of
+// the actor's is about somebody.
+func refusedActors() []refused {
+	revoke := func(subject, within string) proto.Message {
+		return goodWrite(&pembav1.Update{Operation: &pembav1.Update_Revoke{Revoke: &pembav1.Revoke{Subject: subject, Within: within}}})
 	}
-	access := func(change func(*pembav1.EffectiveAccessRequest)) proto.Message {
-		r := &pembav1.EffectiveAccessRequest{Object: "project:p1", Subject: "user:ana"}
-		change(r)
-		return r
-	}
-	write := func(change func(*pembav1.WriteRequest)) proto.Message {
+	acted := func(actor string, context *structpb.Struct) proto.Message {
 		r := goodWrite(touch(tuple("team:core", "lead", "user:ana")))
-		change(r)
+		r.Actor, r.ActorContext = actor, context
 		return r
 	}
-	update := func(u *pembav1.Update) proto.Message { return goodWrite(u) }
-	schema := func(change func(*pembav1.WriteSchemaRequest)) proto.Message {
-		r := &pembav1.WriteSchemaRequest{Schema: worldSchema}
-		change(r)
-		return r
-	}
-	for _, c := range []struct {
-		field   string
-		request proto.Message
-	}{
-		{"include_grantable_roles", access(func(r *pembav1.EffectiveAccessRequest) { r.IncludeGrantableRoles = true })},
-		{"actor", write(func(r *pembav1.WriteRequest) { r.Actor = "user:ana" })},
-		{"actor_context", write(func(r *pembav1.WriteRequest) { r.ActorContext = values })},
-		{"updates[0].assign", update(&pembav1.Update{Operation: &pembav1.Update_Assign{Assign: tuple("project:p1", "viewer", "user:ana")}})},
-		{"updates[0].revoke", update(&pembav1.Update{Operation: &pembav1.Update_Revoke{Revoke: &pembav1.Revoke{}}})},
-		{"actor", schema(func(r *pembav1.WriteSchemaRequest) { r.Actor = "user:ana" })},
-		{"metadata", schema(func(r *pembav1.WriteSchemaRequest) { r.Metadata = map[string]string{"ticket": "1"} })},
-	} {
-		t.Run(c.field, func(t *testing.T) {
-			r := mustRefuse(t, w.send(t, c.request), codes.Unimplemented, "NOT_IN_THIS_RELEASE")
-			if fields := r.fields(); len(fields) != 1 || fields[0] != c.field {
-				t.Errorf("the violations are in %q", fields)
-			}
-			if !strings.Contains(r.message, c.field) || !strings.Contains(r.message, "; ") {
-				t.Errorf("the message is %q", r.message)
-			}
-		})
-	}
-	before, err := w.tuples.ReadTuples(t.Context(), &pembav1.ReadTuplesRequest{CountOnly: true})
-	if err != nil || before.GetCount() != uint64(len(strings.Fields(worldTuples))) {
-		t.Errorf("the store has %d tuples now, %v", before.GetCount(), err)
+	large := &structpb.Struct{Fields: map[string]*structpb.Value{"x": structpb.NewStringValue(strings.Repeat("x", 64<<10))}}
+	return []refused{
+		{"a wildcard acts", acted("user:*", nil), []string{"actor SUBJECT_MUST_BE_CONCRETE"}},
+		{"no subject acts", acted("ana", nil), []string{"actor OBJECT_MUST_HAVE_TYPE"}},
+		{"a context of nobody", acted("", &structpb.Struct{}), []string{"actor_context FIELD_MUST_NOT_BE_SET"}},
+		{"a large context", acted("user:ana", large), []string{"actor_context " + bounds}},
+		{"a schema of everybody", &pembav1.WriteSchemaRequest{Schema: worldSchema, Actor: "user:*"}, []string{"actor SUBJECT_MUST_BE_CONCRETE"}},
+		{"nothing to revoke", revoke("", ""), []string{"updates[0].revoke.subject " + missing, "updates[0].revoke.within " + missing}},
+		{"everybody to revoke", revoke("user:*", "project:*"), []string{"updates[0].revoke.subject SUBJECT_MUST_BE_CONCRETE", "updates[0].revoke.within OBJECT_MUST_BE_CONCRETE"}},
+		{"nothing to assign", goodWrite(&pembav1.Update{Operation: &pembav1.Update_Assign{}}), []string{
+			"updates[0].assign.object " + missing, "updates[0].assign.relation " + missing, "updates[0].assign.subject " + missing,
+		}},
 	}
 }
 
-// Every field of every request that is served is either read or refused; a field
+// Every field of every request that is served is read; a field
 // that somebody adds to a message must be looked at here.
 func TestNoFieldIsForgotten(t *testing.T) {
 	for _, c := range []struct {

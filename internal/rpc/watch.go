@@ -93,6 +93,9 @@ func revisionToProto(r service.Revision) *pembav1.Revision {
 		CommittedAt: timestamppb.New(r.Time),
 		Cause:       causeToProto(r.Cause),
 	}
+	if !r.Actor.IsZero() {
+		revision.Actor = r.Actor.String()
+	}
 	for _, e := range r.Metadata.Entries() {
 		if revision.Metadata == nil {
 			revision.Metadata = make(map[string]string)

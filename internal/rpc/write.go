@@ -40,14 +40,19 @@ func (s *tupleServer) Write(ctx context.Context, req *pembav1.WriteRequest) (*pe
 
 func writeCommand(req *pembav1.WriteRequest) (service.WriteCommand, error) {
 	var f form
-	f.refuse("actor", req.GetActor() != "", "leave it out; the write is then the application's own, and grant rules are the application's to keep")
-	f.refuse("actor_context", len(req.GetActorContext().GetFields()) > 0, "leave it out, as `actor`")
+	if req.GetActor() == "" && req.GetActorContext() != nil {
+		f.unwanted("actor_context", "send it together with `actor`, whose access it is about")
+	}
+	actor := f.actor(req.GetActor(), f.context("actor_context", req.GetActorContext(), rel.RequestContextBytesMax))
 	command := service.WriteCommand{
 		Store:     f.store(req.GetStore()),
 		Metadata:  f.metadata(req.GetMetadata()),
 		RequestID: optional(&f, "request_id", req.GetRequestId(), rel.ParseRequestID),
 		DryRun:    req.GetDryRun(),
+
+		ActorContext: actor.Context,
 	}
+	command.Actor = actor.Subject
 	if len(req.GetUpdates()) == 0 {
 		f.missing("updates", "send the tuples to create, touch or delete")
 	}
@@ -81,21 +86,38 @@ func (f *form) update(u *pembav1.Update) rel.Update {
 		defer f.leave()
 		return rel.Update{Op: rel.Delete, Tuple: rel.Tuple{Key: f.tupleKey(o.DeleteTuple.GetObject(), o.DeleteTuple.GetRelation(), o.DeleteTuple.GetSubject())}}
 	case *pembav1.Update_Assign:
-		f.refuse("assign", true, "use delete_tuple for the role that the subject has and create for the new one, in one write")
+		return rel.Update{Op: rel.Assign, Tuple: f.tupleIn("assign", o.Assign)}
 	case *pembav1.Update_DeleteMatching:
 		f.enter("delete_matching", noIndex)
 		defer f.leave()
 		return rel.Update{Op: rel.DeleteMatching, Matching: f.matching(o.DeleteMatching)}
 	case *pembav1.Update_Revoke:
-		f.refuse("revoke", true, "use ReadTuples with a filter on the subject, and delete_tuple for each")
+		f.enter("revoke", noIndex)
+		defer f.leave()
+		return rel.Update{Op: rel.Revoke, Revoking: rel.Revoking{
+			Subject: required(f, "subject", o.Revoke.GetSubject(), parseConcrete, "name whose tuples go, for example user:joe"),
+			Within:  required(f, "within", o.Revoke.GetWithin(), rel.ParseObject, "name the object on which, and inside which, for example organization:acme"),
+		}}
 	case *pembav1.Update_DeleteObject:
 		f.enter("delete_object", noIndex)
 		defer f.leave()
 		return rel.Update{Op: rel.DeleteObject, Object: f.object(o.DeleteObject.GetObject())}
 	default:
-		f.missing("", "set one of create, touch, delete_tuple, delete_matching and delete_object")
+		f.missing("", "set one of create, touch, assign, delete_tuple, delete_matching, revoke and delete_object")
 	}
 	return rel.Update{}
+}
+
+// actor reads on whose behalf something is written; empty is nobody.
+func (f *form) actor(text string, given rel.Context) rel.Actor {
+	if text == "" {
+		return rel.Actor{}
+	}
+	actor, err := rel.NewActor(text, given)
+	if err != nil {
+		f.wrongText("actor", noIndex, text, err)
+	}
+	return actor
 }
 
 // matching reads which tuples are to go. A filter with nothing set would be the
@@ -157,7 +179,7 @@ func (f *form) precondition(p *pembav1.Precondition) rel.Precondition {
 			Object:    f.object(hold.GetObject()),
 			Name:      f.permission(hold.GetPermission()),
 			Principal: f.principal(hold.GetSubject(), hold.GetAdditionalSubjects()),
-			Context:   f.context(hold.GetContext(), rel.RequestContextBytesMax),
+			Context:   f.context("context", hold.GetContext(), rel.RequestContextBytesMax),
 		}
 	default:
 		f.missing("", "set one of filter_must_match, filter_must_not_match and permission_must_hold")
@@ -174,6 +196,7 @@ func writeResponse(a service.WriteAnswer) *pembav1.WriteResponse {
 		Partial:      a.Partial,
 		Replayed:     a.Replayed,
 	}
+	response.Remaining, response.RemainingCut = remainingToProto(a)
 	room := changesBytesMax
 	for _, c := range a.Changes {
 		change := &pembav1.TupleChange{Operation: operationToProto(c.Op), Tuple: tupleToProto(c.Tuple)}
@@ -185,6 +208,35 @@ func writeResponse(a service.WriteAnswer) *pembav1.WriteResponse {
 	}
 	response.ChangesCut = len(response.Changes) < a.Created+a.Touched+a.Deleted
 	return response
+}
+
+// remainingBytesMax bounds what is told of remaining access: together with the
+// changes an answer stays below what a client takes.
+const remainingBytesMax = 1 << 20
+
+func remainingToProto(a service.WriteAnswer) (told []*pembav1.RemainingAccess, cut bool) {
+	room := remainingBytesMax
+	for _, r := range a.Remaining {
+		one := &pembav1.RemainingAccess{
+			Subject: r.Subject.String(), Object: r.Object.String(),
+			Role: string(r.Role), ConditionalRole: string(r.ConditionalRole), Permissions: texts(r.Permissions),
+		}
+		for _, s := range r.Sources {
+			source := &pembav1.Source{Role: string(s.Role)}
+			if s.Tuple != (rel.Tuple{}) {
+				source.Tuple = tupleToProto(s.Tuple)
+			}
+			if !s.Through.IsZero() {
+				source.Through = s.Through.String()
+			}
+			one.Sources = append(one.Sources, source)
+		}
+		if room -= proto.Size(one); room < 0 {
+			return told, true
+		}
+		told = append(told, one)
+	}
+	return told, a.RemainingCut
 }
 
 func operationToProto(o rel.Op) pembav1.TupleChange_Operation {

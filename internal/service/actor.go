@@ -5,6 +5,7 @@ import (
 
 	"github.com/pemba-io/pemba/internal/admission"
 	"github.com/pemba-io/pemba/internal/engine"
+	"github.com/pemba-io/pemba/internal/fault"
 	"github.com/pemba-io/pemba/internal/rel"
 	"github.com/pemba-io/pemba/internal/schema"
 )
@@ -24,6 +25,9 @@ type rights struct {
 func (s *Service) rightsOf(v *view, actor rel.Actor) (admission.Rights, error) {
 	if actor.IsZero() {
 		return nil, nil
+	}
+	if err := v.schema.CheckSubject(actor.Subject); err != nil {
+		return nil, fault.Of(err).In("actor")
 	}
 	principal, err := rel.NewPrincipal(actor.Subject)
 	if err != nil {

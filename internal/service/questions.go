@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 
+	"github.com/pemba-io/pemba/internal/admission"
 	"github.com/pemba-io/pemba/internal/engine"
 	"github.com/pemba-io/pemba/internal/fault"
 	"github.com/pemba-io/pemba/internal/rel"
@@ -181,12 +182,17 @@ type AccessQuery struct {
 	Principal   rel.Principal
 	Brought
 	Explain bool
+	// Grantable asks which roles the principal's own subject may give and take away.
+	Grantable bool
 }
 
 // An AccessAnswer is the effective access, and the state it is true of.
 type AccessAnswer struct {
 	Snapshot rel.Snapshot
 	engine.Access
+	// Grantable and Revocable are the roles that the subject may give somebody and
+	// take away from somebody, lowest first, where that was asked.
+	Grantable, Revocable []rel.Name
 }
 
 // EffectiveAccess answers with the highest role and every permission, in one walk.
@@ -205,7 +211,22 @@ func (s *Service) EffectiveAccess(ctx context.Context, q AccessQuery) (AccessAns
 	if err != nil {
 		return AccessAnswer{}, err
 	}
-	return AccessAnswer{v.Token(), access}, nil
+	answer := AccessAnswer{Snapshot: v.Token(), Access: access}
+	if q.Grantable {
+		answer.Grantable, answer.Revocable, err = s.grantable(ctx, v, q)
+	}
+	return answer, err
+}
+
+// grantable judges the rules on roles for the subject alone, as for an actor: what it
+// presents beside itself and contextual tuples give no right.
+func (s *Service) grantable(ctx context.Context, v *view, q AccessQuery) (grant, revoke []rel.Name, err error) {
+	actor := q.Principal.Subjects()[0]
+	rights, err := s.rightsOf(v, rel.Actor{Subject: actor, Context: q.Context})
+	if err != nil {
+		return nil, nil, err
+	}
+	return admission.Grantable(ctx, v.schema, beforeWrite{v.Snapshot}, actor, rights, q.Object, s.judging)
 }
 
 // An ExpandQuery asks how a name of an object is put together.

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"hash"
+	"time"
 
 	"github.com/pemba-io/pemba/internal/admission"
 	"github.com/pemba-io/pemba/internal/fault"
@@ -33,26 +34,27 @@ func (c WriteCommand) named(snap *tupledb.Snapshot) (request *tupledb.Request, k
 // replay is the answer that a request was given. Its changes are in the change log,
 // as long as that remembers them; their numbers are kept beside. The log is read
 // when the write turn is over: others write meanwhile, and revisions do not change.
-func replay(store *tupledb.Store, at rel.Snapshot, kept tupledb.Kept) (WriteAnswer, error) {
+func replay(store *tupledb.Store, at rel.Snapshot, kept tupledb.Kept) (answer WriteAnswer, judged time.Time, err error) {
 	at.Revision = kept.Revision
-	answer := WriteAnswer{
+	answer = WriteAnswer{
 		Snapshot: at, Partial: kept.Partial, Replayed: true,
 		Created: int(kept.Put), Touched: int(kept.Touch), Deleted: int(kept.Delete),
 	}
 	if !kept.Made {
-		return answer, nil
+		return answer, time.Time{}, nil
 	}
 	for change, err := range store.Changes(kept.Revision) {
 		if fault.Is(err, fault.SnapshotMustBeWithinHistory) {
 			break
 		}
 		if err != nil {
-			return WriteAnswer{}, err
+			return WriteAnswer{}, time.Time{}, err
 		}
+		judged = change.Time
 		answer.Changes = admission.Decision{Put: change.Put, Touch: change.Touch, Delete: change.Delete}.Changes()
 		break
 	}
-	return answer, nil
+	return answer, judged, nil
 }
 
 // bodyForm is hashed before everything else. A release that hashes another way has

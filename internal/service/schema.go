@@ -30,6 +30,9 @@ type WriteSchemaCommand struct {
 	Text  string
 	// Expected, where set, is the version that must be in force; 0 means none yet.
 	Expected *uint64
+	// Actor is on whose behalf it is written. It is kept, and not judged.
+	Actor    rel.Subject
+	Metadata rel.Metadata
 	// DryRun judges alone, and answers with the conflicts instead of refusing.
 	DryRun bool
 }
@@ -214,6 +217,7 @@ func (f *fittingSchema) commit(ctx context.Context, snap *tupledb.Snapshot) (tup
 	return tupledb.Commit{
 		Schema: &tupledb.SchemaVersion{Number: f.answer.Version, Text: f.command.Text},
 		Cause:  tupledb.CauseSchema,
+		Actor:  f.command.Actor, Metadata: f.command.Metadata.Encode(),
 	}, nil
 }
 

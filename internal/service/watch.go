@@ -54,6 +54,7 @@ type Revision struct {
 	Time     time.Time
 	Cause    Cause
 	Metadata rel.Metadata
+	Actor    rel.Subject // on whose behalf; zero for nobody
 }
 
 // A Cause is why a revision was made.
@@ -307,7 +308,7 @@ func (w *watcher) begin(p tupledb.Part) error {
 	}
 	w.piece = WatchMessage{
 		Snapshot: w.snapshot(p.Revision - 1),
-		Revision: Revision{Snapshot: w.snapshot(p.Revision), Time: p.Time, Cause: p.Cause, Metadata: metadata},
+		Revision: Revision{Snapshot: w.snapshot(p.Revision), Time: p.Time, Cause: p.Cause, Metadata: metadata, Actor: p.Actor},
 	}
 	w.room, w.asked = WatchPieceBytesMax, false
 	if p.Schema == 0 {

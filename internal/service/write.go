@@ -3,6 +3,7 @@ package service
 import (
 	"context"
 	"iter"
+	"time"
 
 	"github.com/pemba-io/pemba/internal/admission"
 	"github.com/pemba-io/pemba/internal/engine"
@@ -35,6 +36,10 @@ type WriteAnswer struct {
 	Created, Touched, Deleted int
 	// Partial says that a filter's limit left tuples that it selects.
 	Partial bool
+	// Remaining is the access that those who were revoked still have, where they were;
+	// RemainingCut says that there may be more.
+	Remaining    []Remaining
+	RemainingCut bool
 	// Replayed says that the command was written before, and this is its answer.
 	Replayed bool
 }
@@ -56,28 +61,32 @@ func (s *Service) Write(ctx context.Context, c WriteCommand) (WriteAnswer, error
 	}
 	var answer WriteAnswer
 	var kept *tupledb.Kept
+	var judged time.Time
 	at, err := store.Update(ctx, func(snap *tupledb.Snapshot) (tupledb.Commit, error) {
 		var request *tupledb.Request
 		var err error
 		if request, kept, err = c.named(snap); err != nil || kept != nil {
 			return tupledb.Commit{}, err
 		}
-		decision, err := s.judge(ctx, snap, c)
+		judged = snap.Time()
+		decision, _, err := s.judge(ctx, snap, c)
 		if err != nil {
 			return tupledb.Commit{}, err
 		}
 		answer = answerOf(decision)
 		return c.commit(decision, request), nil
 	})
-	switch {
-	case err != nil:
+	if err != nil {
 		return WriteAnswer{}, err
-	case kept != nil:
-		return replay(store, at, *kept)
-	default:
-		answer.Snapshot = at
-		return answer, nil
 	}
+	answer.Snapshot = at
+	if kept != nil {
+		if answer, judged, err = replay(store, at, *kept); err != nil {
+			return WriteAnswer{}, err
+		}
+	}
+	answer.Remaining, answer.RemainingCut = s.afterWrite(ctx, c, answer.Snapshot, judged)
+	return answer, nil
 }
 
 // tryWrite answers as the write would, from the newest published state. It takes
@@ -92,7 +101,7 @@ func (s *Service) tryWrite(ctx context.Context, c WriteCommand) (WriteAnswer, er
 		return WriteAnswer{}, err
 	}
 	defer snap.Close()
-	decision, err := s.judge(ctx, snap, c)
+	decision, v, err := s.judge(ctx, snap, c)
 	if err != nil {
 		return WriteAnswer{}, err
 	}
@@ -102,29 +111,28 @@ func (s *Service) tryWrite(ctx context.Context, c WriteCommand) (WriteAnswer, er
 	}
 	answer := answerOf(decision)
 	answer.Snapshot = snap.Token()
+	if c.revokes() {
+		answer.Remaining, answer.RemainingCut = s.afterDecision(v, decision).remaining(ctx, c.Updates)
+	}
 	return answer, nil
 }
 
 // judge decides on a write by the schema in force.
-func (s *Service) judge(ctx context.Context, snap *tupledb.Snapshot, c WriteCommand) (admission.Decision, error) {
+func (s *Service) judge(ctx context.Context, snap *tupledb.Snapshot, c WriteCommand) (admission.Decision, *view, error) {
 	defer boundByContext(ctx, snap) // whoever reads it afterwards has the caller's time alone
 	ctx, cancel := s.judgingBudget(ctx)
 	defer cancel()
 	s.boundJudging(ctx, snap)
 	v, err := s.withSchema(c.Store, snap)
 	if err != nil {
-		return admission.Decision{}, err
+		return admission.Decision{}, nil, err
 	}
 	rights, err := s.rightsOf(v, rel.Actor{Subject: c.Actor, Context: c.ActorContext})
 	if err != nil {
-		return admission.Decision{}, err
+		return admission.Decision{}, nil, err
 	}
-	if c.Actor != (rel.Subject{}) {
-		if err := v.schema.CheckSubject(c.Actor); err != nil {
-			return admission.Decision{}, fault.Of(err).In("actor")
-		}
-	}
-	return admission.Admit(ctx, v.schema, beforeWrite{snap}, c.Write, s.holds(v), rights, s.judging)
+	decision, err := admission.Admit(ctx, v.schema, beforeWrite{snap}, c.Write, s.holds(v), rights, s.judging)
+	return decision, v, err
 }
 
 func (c WriteCommand) commit(d admission.Decision, request *tupledb.Request) tupledb.Commit {
@@ -133,7 +141,7 @@ func (c WriteCommand) commit(d admission.Decision, request *tupledb.Request) tup
 	}
 	return tupledb.Commit{
 		Put: d.Put, Touch: d.Touch, Delete: d.Delete,
-		Metadata: c.Metadata.Encode(), Cause: tupledb.CauseWrite, Request: request,
+		Metadata: c.Metadata.Encode(), Actor: c.Actor, Cause: tupledb.CauseWrite, Request: request,
 	}
 }
 

@@ -54,6 +54,7 @@ type Change struct {
 	Schema uint64
 	// Metadata is what the writer gave to keep with the change.
 	Metadata []byte
+	Actor    rel.Subject // on whose behalf; zero for nobody
 }
 
 // A SchemaVersion is one schema text of a store.
@@ -174,10 +175,10 @@ func revisionOfChangeKey(key []byte) (rel.Revision, bool) {
 }
 
 // changeForm is the first byte of a change: the form of what follows.
-const changeForm = 2
+const changeForm = 3
 
 // appendChange encodes a change without its revision, which is in the key:
-// form, cause, time, schema number, metadata, and the tuples put, touched and
+// form, cause, time, schema number, metadata, actor, and the tuples put, touched and
 // deleted, each as the six fields that keys have and its attributes.
 func appendChange(b []byte, c *Commit, micros int64) []byte {
 	b = append(b, changeForm, byte(c.Cause))
@@ -189,6 +190,7 @@ func appendChange(b []byte, c *Commit, micros int64) []byte {
 	b = binary.AppendUvarint(b, number)
 	b = binary.AppendUvarint(b, uint64(len(c.Metadata)))
 	b = append(b, c.Metadata...)
+	b = appendText(b, actorText(c.Actor))
 	b = binary.AppendUvarint(b, uint64(len(c.Put)))
 	b = binary.AppendUvarint(b, uint64(len(c.Touch)))
 	b = binary.AppendUvarint(b, uint64(len(c.Delete)))
@@ -198,6 +200,14 @@ func appendChange(b []byte, c *Commit, micros int64) []byte {
 		}
 	}
 	return b
+}
+
+// actorText is the actor as the log has it; empty for nobody.
+func actorText(s rel.Subject) string {
+	if s.IsZero() {
+		return ""
+	}
+	return s.String()
 }
 
 func appendTuple(b []byte, t rel.Tuple) []byte {
@@ -253,6 +263,9 @@ func decodeChangeHead(b []byte) (c Change, counts [3]uint64, tuples []byte, ok b
 		c.Metadata = append([]byte(nil), b[:metadata]...)
 	}
 	b = b[metadata:]
+	if c.Actor, b, ok = nextActor(b); !ok {
+		return Change{}, counts, nil, false
+	}
 	for i := range counts {
 		if counts[i], b, ok = nextCount(b); !ok {
 			return Change{}, counts, nil, false
@@ -266,6 +279,18 @@ func decodeChangeHead(b []byte) (c Change, counts [3]uint64, tuples []byte, ok b
 		left -= count
 	}
 	return c, counts, b, true
+}
+
+func nextActor(b []byte) (actor rel.Subject, rest []byte, ok bool) {
+	n, b, ok := nextCount(b)
+	if !ok || n > uint64(len(b)) {
+		return rel.Subject{}, nil, false
+	}
+	if n == 0 {
+		return rel.Subject{}, b, true
+	}
+	actor, err := rel.ParseSubject(string(b[:n]))
+	return actor, b[n:], err == nil
 }
 
 func nextCount(b []byte) (v uint64, rest []byte, ok bool) {

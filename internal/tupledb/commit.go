@@ -28,7 +28,9 @@ type Commit struct {
 	// Metadata is kept with the change in the log, in the form of
 	// rel.Metadata.Encode. Alone it makes no revision.
 	Metadata []byte
-	Cause    Cause
+	// Actor is on whose behalf it is made, kept with the change; zero for nobody.
+	Actor rel.Subject
+	Cause Cause
 	// Request is kept with the commit. Alone it makes no revision, and is written.
 	Request *Request
 

@@ -25,6 +25,7 @@ type Part struct {
 	Cause    Cause
 	Schema   uint64 // as in Change
 	Metadata []byte
+	Actor    rel.Subject
 	// Last says that the change ends with this part.
 	Last bool
 
@@ -106,7 +107,7 @@ func readPart(it *pebble.Iterator, at *Position, room int) (part Part, read int,
 	if !ok || at.offset > len(tuples) {
 		return Part{}, 0, malformedChange(at.Revision)
 	}
-	part = Part{Revision: at.Revision, Time: c.Time, Cause: c.Cause, Schema: c.Schema, Metadata: c.Metadata, first: at.tuples, counts: counts}
+	part = Part{Revision: at.Revision, Time: c.Time, Cause: c.Cause, Schema: c.Schema, Metadata: c.Metadata, Actor: c.Actor, first: at.tuples, counts: counts}
 	whole := counts[0] + counts[1] + counts[2]
 	left := tuples[at.offset:]
 	// The last tuple begins before room is spent and may end after.
