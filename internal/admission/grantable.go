@@ -17,7 +17,7 @@ func Grantable(ctx context.Context, s *schema.Schema, stored Reader, actor rel.S
 	c := j.creationOf(o)
 	if c != nil { // nobody is given anything on it before it is created
 		rule := d.CreatedBy()
-		if rule.IsZero() || (ruling{judge: j, object: o, created: c}).eval(rule, rule.Expr) != yes {
+		if rule.IsZero() || (ruling{judge: j, object: o, created: c, creates: true}).eval(rule, rule.Expr) != yes {
 			return nil, nil, j.err
 		}
 	}

@@ -74,7 +74,7 @@ func (j *judge) mayCreate(a act, c *creation) {
 			"write it as the application itself, without an actor, or give the type a `created by`")
 		return
 	}
-	v := ruling{judge: j, object: a.tuple.Object, created: c}
+	v := ruling{judge: j, object: a.tuple.Object, created: c, creates: true}
 	if v.eval(rule, rule.Expr) != yes && j.err == nil {
 		j.forbid(a, rule, fmt.Sprintf("%s may not create %s: that takes %s (created by %s, line %d of the schema)%s",
 			j.actor, a.tuple.Object, v.lacks(rule), rule, rule.Line, v.instead(rule)), "let somebody act who holds it")
@@ -129,6 +129,7 @@ type ruling struct {
 	object  rel.Object
 	subject rel.Subject // of the tuple; zero in `created by`
 	created *creation   // nil where the object was there before
+	creates bool        // the rule is `created by`
 	// excluded says that what is judged stands to the right of a `-`.
 	excluded bool
 }
@@ -169,13 +170,14 @@ func (v ruling) eval(rule schema.Rule, e *schema.Expr) truth {
 
 // slot is what the actor holds on the tuple's object. On a new one a name counts
 // as held, for whoever may create an object says what stands on it, and as not
-// held where that would take a right away.
+// held where that would take a right away. That is so in the rules of its tuples;
+// `created by` itself is what gives that leave, and is judged.
 func (v ruling) slot(rule schema.Rule, s schema.Slot) truth {
 	if v.created == nil {
 		return v.held(v.rights, v.object, s)
 	}
 	plan := v.schema.Definition(v.object.Type()).Plan(s)
-	if plan.Kind != schema.Arrow && plan.Kind != schema.All {
+	if !v.creates && plan.Kind != schema.Arrow && plan.Kind != schema.All {
 		return truthOf(!v.excluded)
 	}
 	return v.held(v.rightsOver(rule), v.object, s)
