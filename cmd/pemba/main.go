@@ -28,6 +28,7 @@ type commandLine struct {
 	Revoke  revokeCmd  `cmd:"" takes:"server,output" help:"Take away what a subject was given on an object and inside it."`
 	Delete  deleteCmd  `cmd:"" takes:"server,output" help:"Take tuples away, all of them or none."`
 	Read    readCmd    `cmd:"" takes:"server,output" help:"List or count the stored tuples that a filter selects."`
+	History historyCmd `cmd:"" takes:"server,output" help:"Show who changed what, when, and why."`
 	Watch   watchCmd   `cmd:"" takes:"server,output" help:"Show every change of tuples and schema as it happens."`
 	Schema  schemaCmd  `cmd:"" help:"Read, write, check and format schemas."`
 	Test    testCmd    `cmd:"" takes:"output" help:"Run test files, without a server."`

@@ -99,11 +99,6 @@ func readResponse(q service.ReadQuery, a service.ReadAnswer) *pembav1.ReadTuples
 	return response
 }
 
-// ListHistory is not in this release.
-func (*tupleServer) ListHistory(context.Context, *pembav1.ListHistoryRequest) (*pembav1.ListHistoryResponse, error) {
-	return nil, notInThisRelease("TupleService.ListHistory", "every change is kept, and a later release will list them; until then keep a record where the application writes")
-}
-
 // ImportTuples is not in this release.
 func (*tupleServer) ImportTuples(grpc.ClientStreamingServer[pembav1.ImportTuplesRequest, pembav1.ImportTuplesResponse]) error {
 	return notInThisRelease("TupleService.ImportTuples", "use Write with `touch`, a thousand tuples at a time")

@@ -430,7 +430,6 @@ func TestRPCsOfLaterReleasesAreRefused(t *testing.T) {
 	for rpc, call := range map[string]func() error{
 		"PermissionService.ListObjects":  func() error { _, err := w.permissions.ListObjects(ctx, &pembav1.ListObjectsRequest{}); return err },
 		"PermissionService.ListSubjects": func() error { _, err := w.permissions.ListSubjects(ctx, &pembav1.ListSubjectsRequest{}); return err },
-		"TupleService.ListHistory":       func() error { _, err := w.tuples.ListHistory(ctx, &pembav1.ListHistoryRequest{}); return err },
 		"TupleService.ExportTuples": func() error {
 			stream, err := w.tuples.ExportTuples(ctx, &pembav1.ExportTuplesRequest{})
 			if err == nil {

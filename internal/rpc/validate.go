@@ -285,6 +285,14 @@ func (f *form) time(field string, stamp *timestamppb.Timestamp) *time.Time {
 	return &at
 }
 
+// optionalTime reads a time that may be left out; nil where it is.
+func (f *form) optionalTime(field string, stamp *timestamppb.Timestamp) *time.Time {
+	if stamp == nil {
+		return nil
+	}
+	return f.time(field, stamp)
+}
+
 func (f *form) mustBeTrue(field string, value bool) {
 	if !value {
 		path := f.path(field, noIndex)

@@ -35,12 +35,9 @@ func (s *tupleServer) Watch(req *pembav1.WatchRequest, stream grpc.ServerStreami
 func watchQuery(req *pembav1.WatchRequest) (service.WatchQuery, error) {
 	var f form
 	query := service.WatchQuery{
-		Store: f.store(req.GetStore()),
-		Start: f.watchStart(req),
-		Measure: service.Measure{
-			Change:     func(c rel.Change) int { return sizeOf(c.Tuple) + framingBytes },
-			Difference: differenceBytes,
-		},
+		Store:   f.store(req.GetStore()),
+		Start:   f.watchStart(req),
+		Measure: measure(),
 	}
 	if f.atMost("filters", len(req.GetFilters()), filtersMax) {
 		for i, x := range req.GetFilters() {
@@ -64,6 +61,14 @@ func (f *form) watchStart(req *pembav1.WatchRequest) service.WatchStart {
 	return service.WatchStart{}
 }
 
+// measure says how large entries are, at least, as proto.
+func measure() service.Measure {
+	return service.Measure{
+		Change:     func(c rel.Change) int { return sizeOf(c.Tuple) + framingBytes },
+		Difference: differenceBytes,
+	}
+}
+
 // differenceBytes is at least what a difference takes as proto.
 func differenceBytes(d schema.Difference) int {
 	return len(d.Definition) + len(d.Name) + len(d.Before) + len(d.After) + 2*framingBytes
@@ -76,15 +81,26 @@ func watchResponse(m service.WatchMessage) *pembav1.WatchResponse {
 	}
 	response.Revision = revisionToProto(m.Revision)
 	for _, c := range m.Changes {
-		response.Changes = append(response.Changes, &pembav1.TupleChange{Operation: operationToProto(c.Op), Tuple: tupleToProto(c.Tuple)})
+		response.Changes = append(response.Changes, changeToProto(c))
 	}
-	if m.Schema != nil {
-		response.SchemaChange = &pembav1.SchemaChange{Version: m.Schema.Version}
-		for _, d := range m.Schema.Differences {
-			response.SchemaChange.Changes = append(response.SchemaChange.Changes, differenceToProto(d))
-		}
-	}
+	response.SchemaChange = schemaChangeToProto(m.Schema)
 	return response
+}
+
+func changeToProto(c rel.Change) *pembav1.TupleChange {
+	return &pembav1.TupleChange{Operation: operationToProto(c.Op), Tuple: tupleToProto(c.Tuple)}
+}
+
+// schemaChangeToProto is nil where the schema was not written.
+func schemaChangeToProto(s *service.SchemaWritten) *pembav1.SchemaChange {
+	if s == nil {
+		return nil
+	}
+	change := &pembav1.SchemaChange{Version: s.Version}
+	for _, d := range s.Differences {
+		change.Changes = append(change.Changes, differenceToProto(d))
+	}
+	return change
 }
 
 func revisionToProto(r service.Revision) *pembav1.Revision {

@@ -199,7 +199,7 @@ func writeResponse(a service.WriteAnswer) *pembav1.WriteResponse {
 	response.Remaining, response.RemainingCut = remainingToProto(a)
 	room := changesBytesMax
 	for _, c := range a.Changes {
-		change := &pembav1.TupleChange{Operation: operationToProto(c.Op), Tuple: tupleToProto(c.Tuple)}
+		change := changeToProto(c)
 		room -= proto.Size(change)
 		if room < 0 || len(response.Changes) == changesMax {
 			break

@@ -301,20 +301,16 @@ func (w *watcher) selects(t rel.Tuple) bool {
 // begin starts a revision. Where it is one of the schema, its differences are
 // sent whatever the filters are: what the tuples mean may have changed.
 func (w *watcher) begin(p tupledb.Part) error {
-	metadata, ok := rel.DecodeMetadata(p.Metadata)
-	if !ok {
-		return fault.Newf(fault.DataMustBeReadable, "the metadata of revision %d is not of the form that pemba writes", p.Revision).
-			Do("the data directory is damaged or was changed by another program: restore a backup")
+	revision, err := w.service.revisionOf(w.token, p)
+	if err != nil {
+		return err
 	}
-	w.piece = WatchMessage{
-		Snapshot: w.snapshot(p.Revision - 1),
-		Revision: Revision{Snapshot: w.snapshot(p.Revision), Time: p.Time, Cause: p.Cause, Metadata: metadata, Actor: p.Actor},
-	}
+	w.piece = WatchMessage{Snapshot: w.snapshot(p.Revision - 1), Revision: revision}
 	w.room, w.asked = WatchPieceBytesMax, false
 	if p.Schema == 0 {
 		return nil
 	}
-	differences, err := w.differences(p.Revision)
+	differences, err := w.service.differencesAt(w.query.Store, w.store, p.Revision)
 	if err != nil {
 		return err
 	}
@@ -330,21 +326,6 @@ func (w *watcher) begin(p tupledb.Part) error {
 		w.piece.Schema.Differences = append(w.piece.Schema.Differences, d)
 	}
 	return nil
-}
-
-// differences is by what the schema that a revision wrote differs from the one
-// before; from nothing, where that no longer compiles, as in the answer to who
-// wrote it.
-func (w *watcher) differences(r rel.Revision) ([]schema.Difference, error) {
-	after, err := w.service.schemaAt(w.query.Store, w.store, r)
-	if err != nil {
-		return nil, err
-	}
-	before, err := w.service.schemaAt(w.query.Store, w.store, r-1)
-	if err != nil && !fault.Is(err, fault.SchemaMustExist) && !fault.Is(err, fault.DataMustBeReadable) {
-		return nil, err
-	}
-	return schema.Diff(before, after), nil
 }
 
 // makeRoom sends what was gathered where an entry does not fit beside it.

@@ -2,7 +2,9 @@ package tupledb
 
 import (
 	"bytes"
+	"encoding/binary"
 	"iter"
+	"math"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -16,6 +18,24 @@ type Position struct {
 	Revision rel.Revision // the change that is read next; 0 is as 1
 	offset   int          // how many bytes of its tuples were read
 	tuples   uint64       // and how many these are
+}
+
+// Encode is the position as a page token keeps it.
+func (p Position) Encode() []byte {
+	b := binary.AppendUvarint(nil, uint64(p.Revision))
+	return binary.AppendUvarint(binary.AppendUvarint(b, uint64(p.offset)), p.tuples)
+}
+
+// DecodePosition reads a position. One that no change has is found to be none when
+// it is read from.
+func DecodePosition(b []byte) (p Position, ok bool) {
+	revision, b, ok1 := nextCount(b)
+	offset, b, ok2 := nextCount(b)
+	tuples, b, ok3 := nextCount(b)
+	if !ok1 || !ok2 || !ok3 || len(b) > 0 || offset > math.MaxInt32 {
+		return Position{}, false
+	}
+	return Position{rel.Revision(revision), int(offset), tuples}, true
 }
 
 // A Part is a stretch of one change of the log.
@@ -76,7 +96,7 @@ func (s *Store) Parts(from Position, bytes int) (parts []Part, next Position, er
 	defer func() { _ = it.Close() }()
 	at := from
 	for it.First(); it.Valid() && bytes > 0; it.Next() {
-		part, read, err := readPart(it, &at, bytes)
+		part, read, err := readPart(it, &at, bytes, math.MaxInt)
 		if err != nil {
 			return nil, from, err
 		}
@@ -98,7 +118,7 @@ func (s *Store) Parts(from Position, bytes int) (parts []Part, next Position, er
 
 // readPart reads from a position on in the entry that an iterator is at, and
 // moves the position.
-func readPart(it *pebble.Iterator, at *Position, room int) (part Part, read int, err error) {
+func readPart(it *pebble.Iterator, at *Position, room, most int) (part Part, read int, err error) {
 	value, err := changeHere(it, at.Revision)
 	if err != nil {
 		return Part{}, 0, err
@@ -112,7 +132,7 @@ func readPart(it *pebble.Iterator, at *Position, room int) (part Part, read int,
 	left := tuples[at.offset:]
 	// The last tuple begins before room is spent and may end after.
 	rest := left
-	for at.tuples < whole && len(left)-len(rest) < room {
+	for at.tuples < whole && len(left)-len(rest) < room && at.tuples-part.first < uint64(most) {
 		_, after, ok := nextTuple(rest)
 		if !ok {
 			return Part{}, 0, malformedChange(at.Revision)

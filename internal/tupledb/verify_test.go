@@ -299,6 +299,7 @@ func FuzzDecodeChange(f *testing.F) {
 		Delete:   []rel.Tuple{tuple(f, "doc:p1#viewer@user:*[c]")},
 		Schema:   &SchemaVersion{Number: 300},
 		Metadata: []byte("why\x00"),
+		Actor:    rel.Userset(rel.Trusted("team", "core"), "member"),
 		Cause:    CauseSchema,
 	}
 	f.Add(appendChange(nil, &c, time.Date(2026, 1, 2, 3, 4, 5, 6000, time.UTC).UnixMicro()))
@@ -309,7 +310,7 @@ func FuzzDecodeChange(f *testing.F) {
 		if !ok {
 			return
 		}
-		again := Commit{Put: got.Put, Touch: got.Touch, Delete: got.Delete, Metadata: got.Metadata, Cause: got.Cause}
+		again := Commit{Put: got.Put, Touch: got.Touch, Delete: got.Delete, Metadata: got.Metadata, Actor: got.Actor, Cause: got.Cause}
 		if got.Schema != 0 {
 			again.Schema = &SchemaVersion{Number: got.Schema}
 		}
@@ -337,7 +338,7 @@ func TestChangesAreStoredAsWritten(t *testing.T) {
 		Cause:    CauseSchema,
 	}
 	got := appendChange(nil, &c, 1_000_000)
-	want := "\x02\x01\x80\x89\x7a\x02\x03why\x01\x01\x01" +
+	want := "\x03\x01\x80\x89\x7a\x02\x03why\x00\x01\x01\x01" +
 		"doc\x00p1\x00viewer\x00user\x00ana\x00\x00" + "\x00" +
 		"doc\x00p1\x00viewer\x00user\x00bob\x00\x00" + "\x01\xac\x02" +
 		"doc\x00p1\x00viewer\x00team\x00core\x00member\x00" + "\x06\x01c\x07{\"n\":1}"
