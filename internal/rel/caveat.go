@@ -116,8 +116,38 @@ func cutContext(text string) (c Context, rest string, err error) {
 		}
 		return Context{}, "", f.Because(err)
 	}
+	text, rest = text[:decoder.InputOffset()], text[decoder.InputOffset():]
+	if name, twice := nameTwice(json.NewDecoder(strings.NewReader(text))); twice {
+		return Context{}, "", fault.Newf(fault.ContextMustBeReadable, "the context has the name %s twice in one object", quote(name)).
+			Do("leave one of the two out; it is not for pemba to choose")
+	}
 	c, err = NewContext(values)
-	return c, text[decoder.InputOffset():], err
+	return c, rest, err
+}
+
+// nameTwice finds a name that stands twice in an object, in the next value of a
+// text that was read before: encoding/json takes the last one.
+func nameTwice(tokens *json.Decoder) (name string, twice bool) {
+	begin, err := tokens.Token()
+	if err != nil || begin != json.Delim('{') && begin != json.Delim('[') {
+		return "", false
+	}
+	names := make(map[string]bool)
+	for tokens.More() {
+		if begin == json.Delim('{') {
+			token, _ := tokens.Token() // a name, since the text was read before
+			name, _ = token.(string)
+			if names[name] {
+				return name, true
+			}
+			names[name] = true
+		}
+		if name, twice := nameTwice(tokens); twice {
+			return name, true
+		}
+	}
+	_, _ = tokens.Token() // the end
+	return "", false
 }
 
 // TrustedContext makes a context of a text that String gave when it was stored.

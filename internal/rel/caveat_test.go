@@ -39,6 +39,14 @@ func TestContextsThatAreNone(t *testing.T) {
 			t.Errorf("%s is %s, %v", text, c, err)
 		}
 	}
+	for _, text := range []string{`{"a":1,"a":1}`, `{"a":1,"b":2,"\u0061":3}`, `{"x":[{"a":1},{"b":[],"b":2}]}`, `{"a":{"b":{"c":1,"c":2}}}`} {
+		if c, err := rel.ParseContext(text); !fault.Is(err, fault.ContextMustBeReadable) || !strings.Contains(err.Error(), "twice") {
+			t.Errorf("%s is %s, %v", text, c, err)
+		}
+	}
+	if c, err := rel.ParseContext(`{"a":{"a":[{"a":1},{"a":"b","b":"a"}]},"b":{"a":1}}`); err != nil {
+		t.Errorf("names that are each in an object of their own: %s, %v", c, err)
+	}
 	for _, v := range []any{math.NaN(), math.Inf(1), int64(1), "\xff", map[string]any{"\xff": nil}} {
 		if c, err := rel.NewContext(map[string]any{"a": v}); !fault.Is(err, fault.ContextMustBeReadable) {
 			t.Errorf("%v is %s, %v", v, c, err)
