@@ -21,20 +21,7 @@ import (
 func withExpiring(t *testing.T) (f fixture, now *time.Time) {
 	t.Helper()
 	clock := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
-	db, err := tupledb.Open(tupledb.Config{Clock: func() time.Time { return clock }})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := db.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	store, err := db.Store(rel.DefaultStore)
-	if err != nil {
-		t.Fatal(err)
-	}
-	f = fixture{t, service.New(service.Config{DB: db}), store, db.Close}
+	f = openAt(t, &clock)
 	f.schema(drive)
 	expires, err := rel.NewExpiry(clock.Add(time.Hour))
 	if err != nil {
@@ -49,7 +36,7 @@ func withExpiring(t *testing.T) (f fixture, now *time.Time) {
 		tuple.Expires = expires
 		c.Put = append(c.Put, tuple)
 	}
-	if _, err := store.Update(t.Context(), func(*tupledb.Snapshot) (tupledb.Commit, error) { return c, nil }); err != nil {
+	if _, err := f.store.Update(t.Context(), func(*tupledb.Snapshot) (tupledb.Commit, error) { return c, nil }); err != nil {
 		t.Fatal(err)
 	}
 	return f, &clock

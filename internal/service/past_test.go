@@ -10,7 +10,6 @@ import (
 	"github.com/pemba-io/pemba/internal/fault"
 	"github.com/pemba-io/pemba/internal/rel"
 	"github.com/pemba-io/pemba/internal/service"
-	"github.com/pemba-io/pemba/internal/tupledb"
 )
 
 // A past is a store with a clock: one hour after the other ana may view the
@@ -26,26 +25,13 @@ type past struct {
 func newPast(t *testing.T) past {
 	t.Helper()
 	clock := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
-	db, err := tupledb.Open(tupledb.Config{Clock: func() time.Time { return clock }})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := db.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	store, err := db.Store(rel.DefaultStore)
-	if err != nil {
-		t.Fatal(err)
-	}
 	p := past{
-		fixture: fixture{t, service.New(service.Config{DB: db}), store, db.Close}, now: &clock, until: clock.Add(3 * time.Hour),
+		fixture: openAt(t, &clock), now: &clock, until: clock.Add(3 * time.Hour),
 		at: map[string]time.Time{}, snaps: map[string]rel.Snapshot{},
 	}
 	called := func(name string) {
 		clock = clock.Add(time.Second) // what was written together has times after one another
-		p.at[name], p.snaps[name] = clock, store.Head()
+		p.at[name], p.snaps[name] = clock, p.store.Head()
 		clock = clock.Add(time.Hour)
 	}
 	called("empty")

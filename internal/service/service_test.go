@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/pemba-io/pemba/internal/engine"
 	"github.com/pemba-io/pemba/internal/fault"
@@ -41,7 +42,18 @@ func open(t *testing.T, dir string) fixture {
 // openService makes a service over a directory's database.
 func openService(t *testing.T, dir string, c service.Config) fixture {
 	t.Helper()
-	db, err := tupledb.Open(tupledb.Config{Dir: dir})
+	return openDB(t, tupledb.Config{Dir: dir}, c)
+}
+
+// openAt makes a service whose store has a clock that the test sets.
+func openAt(t *testing.T, clock *time.Time) fixture {
+	t.Helper()
+	return openDB(t, tupledb.Config{Clock: func() time.Time { return *clock }}, service.Config{})
+}
+
+func openDB(t *testing.T, data tupledb.Config, c service.Config) fixture {
+	t.Helper()
+	db, err := tupledb.Open(data)
 	if err != nil {
 		t.Fatal(err)
 	}
