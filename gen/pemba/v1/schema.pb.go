@@ -770,7 +770,10 @@ func (x *ReadSchemaRequest) GetConsistency() *Consistency {
 	return nil
 }
 
-// ReadSchemaResponse is a schema.
+// ReadSchemaResponse is a schema. It says what the text says once more as structure, and for each
+// permission which types of subjects can have it: of a schema of hundreds of definitions or of long
+// comments it can be larger than the 4 MiB that a gRPC client takes by default. A client that reads such
+// schemas allows for more.
 type ReadSchemaResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The state that was asked of.
