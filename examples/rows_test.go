@@ -153,3 +153,36 @@ func TestTheReadingsOfTheClientAgreeOnTheRest(t *testing.T) {
 		t.Errorf("the readings differ in %q", differed)
 	}
 }
+
+// Every rule on who may write decides on some write of an example's tests. Those of
+// blue-client are shown by the tests of blue, too.
+func TestEveryRuleOfAnExampleIsShown(t *testing.T) {
+	for _, name := range examples.Names() {
+		example, err := examples.Load(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		files := testFiles(t, name)
+		if name == "blue-client" {
+			files = append(files, testFiles(t, "blue")...)
+		}
+		var coverage scenario.Coverage
+		for _, file := range files {
+			file.UseSchema(scenario.Schema{Text: example.Schema, Path: name})
+			var world embedded.Driver
+			if report := coverage.Run(t.Context(), file, &world); report.Err != nil {
+				t.Error(report.Failures())
+			}
+			if err := world.Close(); err != nil {
+				t.Error(err)
+			}
+		}
+		for _, u := range coverage.Untouched() {
+			for _, n := range u.Names {
+				if n.Rule != "" {
+					t.Errorf("%s: no write of the tests is decided by %s", name, n)
+				}
+			}
+		}
+	}
+}

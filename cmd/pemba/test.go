@@ -14,13 +14,13 @@ import (
 type testCmd struct {
 	Files    []string `arg:"" name:"file" help:"Test files, in YAML."`
 	Schema   *string  `help:"Use this schema in place of those of the files." placeholder:"FILE"`
-	Coverage bool     `help:"Also print which relations, permissions and roles no case touched."`
+	Coverage bool     `help:"Also print which relations, permissions, roles and rules no case touched."`
 }
 
 func (testCmd) Help() string {
 	return `Each file is a world of its own: its schema and its relationships are loaded into memory, then its cases are judged. Prints a line for each failing case, with what was expected, what came, and the path that gave it. The last line is "N passed, N failed". Exit code 1 where a case failed, 2 where a file cannot be read or understood; the others are run all the same.
 
-With --coverage the names that no case touched are printed before the last line, by schema. A case touches the name that it asks for and the role that it says, the names on the path of its answer, the relations of the tuples that it writes, and, where the answer is no, what the subject does hold on that object. What was there and made no difference that a case shows is not touched. Files with the same schema file are taken together. It changes no exit code.
+With --coverage the names and the rules on who may write that no case touched are printed before the last line, by schema. A case touches the name that it asks for and the role that it says, the names on the path of its answer, the relations of the tuples that it writes, and, where the answer is no, what the subject does hold on that object. Where somebody acts, it touches the rules of what the write changed and created, or those that refused it. What was there and made no difference that a case shows is not touched. Files with the same schema file are taken together. It changes no exit code.
 
 Examples:
 
@@ -39,15 +39,15 @@ type testReport struct {
 	Coverage *testCoverage `json:"coverage,omitempty"`
 }
 
-// A testCoverage says how many names there are, how many of them a case touched,
-// and which ones none did.
+// A testCoverage says how many names and rules there are, how many of them a case
+// touched, and which ones none did.
 type testCoverage struct {
 	Names     int             `json:"names"`
 	Touched   int             `json:"touched"`
 	Untouched []testUntouched `json:"untouched"`
 }
 
-// A testUntouched is a name that no case touched.
+// A testUntouched is a name or a rule that no case touched.
 type testUntouched struct {
 	Schema string `json:"schema"`
 	Name   string `json:"name"`
@@ -123,7 +123,7 @@ func (a *app) testReport(report testReport) error {
 		for _, u := range c.Untouched {
 			a.line("%s: no case touches the %s %s", u.Schema, u.Kind, u.Name)
 		}
-		a.line("%d of %d names touched", c.Touched, c.Names)
+		a.line("%d of %d names and rules touched", c.Touched, c.Names)
 	}
 	a.line("%d passed, %d failed", report.Passed, report.Failed)
 	return nil

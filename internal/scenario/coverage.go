@@ -6,24 +6,39 @@ import (
 	"github.com/pemba-io/pemba/internal/rel"
 )
 
-// A Name is one name of a type of a schema.
+// A Name is one name of a type of a schema, or a rule on who may write.
 type Name struct {
 	Type rel.ObjectType
-	Name rel.Name
+	Name rel.Name // empty in `created by`, which is about objects of the type
+	// Rule is the clause as it is written, with the words before it; empty where the
+	// name itself is meant.
+	Rule string
 }
 
-func (n Name) String() string { return string(n.Type) + "#" + string(n.Name) }
+func (n Name) String() string {
+	text := string(n.Type)
+	if n.Name != "" {
+		text += "#" + string(n.Name)
+	}
+	if n.Rule != "" {
+		text += " " + n.Rule
+	}
+	return text
+}
 
-// A Declared is a name, and what it is: a relation, a permission or a role.
+// A Declared is a name, and what it is: a relation, a permission, a role or a rule.
 type Declared struct {
 	Name
 	Kind string
 }
 
-// A Surveyor is a Driver that knows the names of what it loaded.
+// A Surveyor is a Driver that knows the names and rules of what it loaded.
 type Surveyor interface {
 	Driver
 	Names() []Declared
+	// Judged are the rules that decided on the last write, which an actor made: on its
+	// net change, or on why it was refused.
+	Judged(ctx context.Context, changes []rel.Change, refusal error) ([]Name, error)
 }
 
 // Coverage collects which names the cases of files touched. A case touches
@@ -33,7 +48,9 @@ type Surveyor interface {
 //   - where the answer is no, the names of the same object that the principal
 //     holds: what the no came because of, or in spite of;
 //   - the relations of the tuples that it writes, and where a validation finds
-//     its subjects.
+//     its subjects;
+//   - where somebody acts, the rules of what the write changed and created, or
+//     those that refused it.
 //
 // What was merely there, and made no difference that a case could show, is not
 // touched. Files with the same schema file touch its names together. The zero
@@ -54,7 +71,7 @@ func (c *Coverage) Run(ctx context.Context, file *File, driver Surveyor) Report 
 	if c.declared == nil {
 		c.declared, c.touched = map[string][]Declared{}, map[coveredName]bool{}
 	}
-	r := &run{ctx: ctx, driver: driver, coverage: c, schema: file.Schema.Path, names: driver.Names}
+	r := &run{ctx: ctx, driver: driver, coverage: c, schema: file.Schema.Path, surveyor: driver}
 	return r.file(file)
 }
 
@@ -109,7 +126,7 @@ func (r *run) touch(names ...Name) {
 }
 
 func (r *run) coverQuestion(q Question, a Answer) {
-	r.touch(Name{q.Object.Type(), q.Name})
+	r.touch(Name{Type: q.Object.Type(), Name: q.Name})
 	r.touch(a.Through...)
 	if a.Value != Granted {
 		r.coverDenied(q)
@@ -119,7 +136,7 @@ func (r *run) coverQuestion(q Question, a Answer) {
 func (r *run) coverRole(c Role, a RoleAnswer) {
 	r.touch(a.Through...)
 	if a.Role != "" {
-		r.touch(Name{c.Object.Type(), a.Role})
+		r.touch(Name{Type: c.Object.Type(), Name: a.Role})
 		return
 	}
 	r.coverDenied(Question{Object: c.Object, Principal: c.Principal, Context: c.Context})
@@ -127,8 +144,8 @@ func (r *run) coverRole(c Role, a RoleAnswer) {
 
 // coverDenied touches what the principal does hold on the object.
 func (r *run) coverDenied(q Question) {
-	for _, n := range r.names() {
-		if n.Type != q.Object.Type() {
+	for _, n := range r.surveyor.Names() {
+		if n.Type != q.Object.Type() || n.Rule != "" {
 			continue
 		}
 		q.Name = n.Name.Name
@@ -139,20 +156,27 @@ func (r *run) coverDenied(q Question) {
 	}
 }
 
-func (r *run) coverWrite(w Write, changes []rel.Change) {
+// coverWrite touches what a write was about. That a rule cannot be told fails no
+// case: the rule stays untouched, and is seen.
+func (r *run) coverWrite(w Write, changes []rel.Change, refusal error) {
 	for _, u := range w.Updates {
-		r.touch(Name{u.Tuple.Object.Type(), u.Tuple.Relation})
+		r.touch(Name{Type: u.Tuple.Object.Type(), Name: u.Tuple.Relation})
 	}
 	for _, c := range changes { // what a filter or an object took away
-		r.touch(Name{c.Tuple.Object.Type(), c.Tuple.Relation})
+		r.touch(Name{Type: c.Tuple.Object.Type(), Name: c.Tuple.Relation})
+	}
+	if !w.Actor.IsZero() {
+		if rules, err := r.surveyor.Judged(r.ctx, changes, refusal); err == nil {
+			r.touch(rules...)
+		}
 	}
 }
 
 func (r *run) coverValidation(v Validation, found []Found) {
-	r.touch(Name{v.Object.Type(), v.Name})
+	r.touch(Name{Type: v.Object.Type(), Name: v.Name})
 	for _, f := range found {
 		for _, s := range f.Sources {
-			r.touch(Name{s.Type(), s.Relation()})
+			r.touch(Name{Type: s.Type(), Name: s.Relation()})
 		}
 	}
 }

@@ -109,7 +109,7 @@ func (r *run) file(file *File) Report {
 		return r.report
 	}
 	if r.coverage != nil {
-		r.coverage.note(r.schema, r.names())
+		r.coverage.note(r.schema, r.surveyor.Names())
 	}
 	r.questions(file.Questions)
 	for _, w := range file.Writes {
@@ -124,9 +124,9 @@ type run struct {
 	driver Driver
 	report Report
 
-	coverage *Coverage         // nil where nobody asks for it
-	schema   string            // whose names it is about
-	names    func() []Declared // of what is loaded
+	coverage *Coverage // nil where nobody asks for it
+	schema   string    // whose names it is about
+	surveyor Surveyor  // the driver, where there is a coverage
 }
 
 func (r *run) add(result Result) {
@@ -255,7 +255,7 @@ func (r *run) write(w Write) {
 	}
 	r.add(result)
 	if r.coverage != nil {
-		r.coverWrite(w, changes)
+		r.coverWrite(w, changes, err)
 	}
 	r.questions(w.Then)
 }

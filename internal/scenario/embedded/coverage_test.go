@@ -98,6 +98,88 @@ func TestCasesTouchNames(t *testing.T) {
 	}
 }
 
+const ruledWorld = `schema: |
+  use roles
+  definition user {}
+  definition org { relation member: user }
+  definition doc {
+    created by org->member
+    relation org: org      granted by editor & subject->member
+    relation note: user    granted by editor
+    roles { viewer: user   granted by editor   revoked by owner
+            editor: user   granted by owner except self
+            owner: user }
+  }
+relationships: |
+  org:o#member@user:mia
+  doc:1#owner@user:olga
+  doc:1#editor@user:eva
+  doc:1#viewer@user:vic
+`
+
+// A rule is touched where it decided on a write of somebody who acts: on its net
+// change, or on why it was refused.
+func TestWritesOfActorsTouchRules(t *testing.T) {
+	const (
+		created  = "doc created by org->member"
+		org      = "doc#org granted by editor & subject->member"
+		note     = "doc#note granted by editor"
+		give     = "doc#viewer granted by editor"
+		take     = "doc#viewer revoked by owner"
+		promote  = "doc#editor granted by owner except self"
+		accepted = "accepted"
+		refused  = "refused ACTOR_MUST_BE_ALLOWED_TO_GRANT"
+	)
+	for _, c := range []struct {
+		name, actor, updates, expect string
+		touched                      []string
+	}{
+		{"nobody acts", "", `"create doc:1#viewer@user:ana"`, accepted, nil},
+		{"what is added", "user:eva", `"create doc:1#viewer@user:ana"`, accepted, []string{give}},
+		{"what is taken away", "user:olga", `"delete doc:1#viewer@user:vic"`, accepted, []string{take}},
+		{"what is taken away by the rule of giving", "user:olga", `"delete doc:1#editor@user:eva"`, accepted, []string{promote}},
+		{"what an assign takes, too", "user:olga", `"assign doc:1#editor@user:vic"`, accepted, []string{promote, take}},
+		{"what changes nothing decides nothing", "user:eva", `"touch doc:1#viewer@user:vic"`, accepted, nil},
+		{"what is created", "user:mia", `"create doc:2#org@org:o", "create doc:2#note@user:ana"`, accepted, []string{created, org, note}},
+		{"what refuses, and not what would let it pass", "user:eva", `"create doc:1#viewer@user:ana", "delete doc:1#viewer@user:vic"`, refused, []string{take}},
+		{"all that refuse", "user:zoe", `"delete doc:1#viewer@user:vic", "create doc:1#editor@user:zoe"`, refused, []string{take, promote}},
+		{"except self", "user:olga", `"create doc:1#editor@user:olga"`, refused, []string{promote}},
+		{"what may not be created", "user:zoe", `"create doc:2#note@user:zoe"`, refused, []string{created}},
+		{"without a rule there is none", "user:olga", `"create doc:1#owner@user:ana"`, refused, nil},
+		{"what another rule refuses", "user:eva", `"create doc:1#viewer@user:vic"`, "refused ALREADY_EXISTS", nil},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var coverage scenario.Coverage
+			d := driver(t)
+			write := "writes: [{updates: [" + c.updates + "], expect: " + c.expect
+			if c.actor != "" {
+				write += ", actor: \"" + c.actor + "\""
+			}
+			report := coverage.Run(t.Context(), read(t, ruledWorld+write+"}]\n"), d)
+			for _, line := range report.Failures() {
+				t.Error(line)
+			}
+			untouched := map[string]bool{}
+			for _, u := range coverage.Untouched() {
+				for _, n := range u.Names {
+					untouched[n.String()] = true
+				}
+			}
+			var touched []string
+			for _, n := range d.Names() {
+				if n.Kind == "rule" && !untouched[n.String()] {
+					touched = append(touched, n.String())
+				}
+			}
+			slices.Sort(touched)
+			slices.Sort(c.touched)
+			if diff := cmp.Diff(c.touched, touched); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
 // Files with one schema file touch its names together, and one inside each file
 // is its own.
 func TestFilesShareTheNamesOfTheirSchemaFile(t *testing.T) {

@@ -144,7 +144,8 @@ func (d *Driver) Write(ctx context.Context, actor rel.Actor, updates []rel.Updat
 	return answer.Changes, err
 }
 
-// Names are the names of the schema that was loaded last.
+// Names are the names of the schema that was loaded last, and its rules on who may
+// write.
 func (d *Driver) Names() []scenario.Declared {
 	if d.schema == nil {
 		return nil
@@ -153,6 +154,9 @@ func (d *Driver) Names() []scenario.Declared {
 	for _, definition := range d.schema.Definitions() {
 		for _, n := range definition.Names() {
 			names = append(names, scenario.Declared{Name: scenario.Name{Type: definition.Type, Name: n.Name}, Kind: n.Kind.String()})
+		}
+		for _, c := range clauses(definition) {
+			names = append(names, scenario.Declared{Name: c.name, Kind: "rule"})
 		}
 	}
 	return names
