@@ -20,7 +20,7 @@ import (
 
 // pagesRun are the pages in which nothing is shown that is not run. They are read
 // here, beside the command line, because they show what its commands print.
-var pagesRun = []string{"language.md", "coming-from-spicedb.md", "coming-from-openfga.md"}
+var pagesRun = []string{"language.md", "modeling.md", "coming-from-spicedb.md", "coming-from-openfga.md"}
 
 // What a fence shows is said behind its backticks:
 //
@@ -31,7 +31,6 @@ var pagesRun = []string{"language.md", "coming-from-spicedb.md", "coming-from-op
 //	diagnostic         what `schema check` prints of the schema above
 //	yaml test          a test file that the oracle and the product pass; without a
 //	                   schema, it is about the schema above, as with `test --schema`
-//	yaml test later    one whose cases this release reads, and cannot judge
 //	tuples             tuple text, a tuple a line
 //	text spicedb       another product's language, which cannot be run here;
 //	text openfga       the same
@@ -117,9 +116,7 @@ func (p *page) show(f fence) {
 	case f.tag == "diagnostic":
 		p.diagnostic(f)
 	case f.tag == "yaml test":
-		p.test(f, false)
-	case f.tag == "yaml test later":
-		p.test(f, true)
+		p.test(f)
 	case f.tag == "tuples":
 		p.tuples(f)
 	case f.tag == "text spicedb", f.tag == "text openfga":
@@ -177,7 +174,7 @@ func (p *page) diagnostic(f fence) {
 
 // test runs a test file by every way of asking. Empty lines before it make its
 // lines those of the page.
-func (p *page) test(f fence, later bool) {
+func (p *page) test(f fence) {
 	file, err := scenario.Read(p.path, []byte(strings.Repeat("\n", f.line-1)+f.text))
 	if err != nil {
 		for _, each := range fault.Of(err).All() {
@@ -194,11 +191,11 @@ func (p *page) test(f fence, later bool) {
 			p.t.Error(err)
 		}
 	}()
-	p.judge(f, "oracle", scenario.Run(p.t.Context(), file, oracledriver.New()), later)
-	p.judge(f, "product", scenario.Run(p.t.Context(), file, product), later)
+	p.judge(f, "oracle", scenario.Run(p.t.Context(), file, oracledriver.New()))
+	p.judge(f, "product", scenario.Run(p.t.Context(), file, product))
 }
 
-func (p *page) judge(f fence, by string, report scenario.Report, later bool) {
+func (p *page) judge(f fence, by string, report scenario.Report) {
 	if report.Err != nil {
 		p.t.Errorf("%s: %s", by, strings.Join(report.Failures(), "\n"))
 		return
@@ -206,17 +203,10 @@ func (p *page) judge(f fence, by string, report scenario.Report, later bool) {
 	if len(report.Results) == 0 {
 		p.t.Errorf("%s:%d: the test file has no case", p.path, f.line-1)
 	}
-	unjudged := 0
 	for _, r := range report.Results {
-		switch {
-		case r.Unjudged && later:
-			unjudged++
-		case !r.Passed:
+		if !r.Passed {
 			p.t.Errorf("%s: %s", by, r)
 		}
-	}
-	if later && unjudged == 0 {
-		p.t.Errorf("%s:%d: every case is judged: take `later` out, and what the page says of it", p.path, f.line-1)
 	}
 }
 
