@@ -191,6 +191,11 @@ func (r *reader) actor(n *yaml.Node, w *Write) {
 		return
 	}
 	actor, given, err := cutContext(text)
+	if strings.Contains(actor, " + ") {
+		r.fault(n, "%s is more than one subject, and an actor is one", quoted(actor)).
+			Do("name who acts: what a caller presents beside itself gives no right to write")
+		return
+	}
 	if err == nil {
 		w.Actor, err = rel.NewActor(actor, given)
 	}

@@ -59,6 +59,8 @@ func TestFaultsOfAFileHaveTheirLine(t *testing.T) {
 		{"an update that is none", lines("writes:", "  - expect: accepted", "    updates: [insert doc:1#reader@user:ana]"), 3, fault.TupleMustBeReadable},
 		{"a change that is none", lines("writes:", "  - expect: accepted", `    changes: ["assign doc:1#reader@user:ana"]`), 3, fault.FileMustBeReadable},
 		{"an actor that is none", lines("writes:", "  - expect: accepted", "    actor: mia"), 3, fault.ObjectMustHaveType},
+		{"an actor that is everybody", lines("writes:", "  - expect: accepted", "    actor: user:*"), 3, fault.SubjectMustBeConcrete},
+		{"an actor that presents something", lines("writes:", "  - expect: accepted", "    actor: user:mia + link:l1"), 3, fault.FileMustBeReadable},
 		{"an actor whose context is none", lines("writes:", "  - expect: accepted", "    actor: user:mia with {now"), 3, fault.ContextMustBeReadable},
 		{"validation as a list", lines("validation: [a]"), 1, fault.FileMustBeReadable},
 		{"validation of an object", lines("validation:", "  doc:1: []"), 2, fault.FileMustBeReadable},

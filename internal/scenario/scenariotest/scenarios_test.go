@@ -12,11 +12,7 @@ import (
 // Every scenario is a promise about the product, so every way of asking must
 // keep it: the definition itself, and the product on its own database.
 func TestScenarios(t *testing.T) {
-	scenariotest.Files(t, "../testdata/*.yaml",
-		scenariotest.Driver{
-			Name: "oracle",
-			New:  func(*testing.T) scenario.Driver { return oracledriver.New() },
-		},
+	scenariotest.Files(t, "../testdata/*.yaml", theOracle,
 		scenariotest.Driver{
 			Name: "embedded",
 			New: func(t *testing.T) scenario.Driver {
@@ -29,4 +25,15 @@ func TestScenarios(t *testing.T) {
 				return d
 			},
 		})
+}
+
+// The tests of the examples are scenarios of whole systems. The product passes them
+// where they stand.
+func TestTheOraclePassesTheTestsOfTheExamples(t *testing.T) {
+	scenariotest.Files(t, "../../../examples/*/tests/*.yaml", theOracle)
+}
+
+var theOracle = scenariotest.Driver{
+	Name: "oracle",
+	New:  func(*testing.T) scenario.Driver { return oracledriver.New() },
 }
