@@ -120,6 +120,7 @@ const (
 	SubjectMustBeIn
 
 	// The machine.
+	StoresMustStayWithinBounds
 	WalkMustStayWithinBudget
 	JudgingMustStayWithinBudget
 	DeadlineMustNotPass
@@ -217,6 +218,7 @@ var codes = [...]codeInfo{
 	LowerBoundMustHold:         {"LOWER_BOUND_MUST_HOLD", FailedPrecondition},
 	SubjectMustBeIn:            {"SUBJECT_MUST_BE_IN", FailedPrecondition},
 
+	StoresMustStayWithinBounds:  {"STORES_MUST_STAY_WITHIN_BOUNDS", ResourceExhausted},
 	WalkMustStayWithinBudget:    {"WALK_MUST_STAY_WITHIN_BUDGET", ResourceExhausted},
 	JudgingMustStayWithinBudget: {"JUDGING_MUST_STAY_WITHIN_BUDGET", ResourceExhausted},
 	DeadlineMustNotPass:         {"DEADLINE_MUST_NOT_PASS", DeadlineExceeded},

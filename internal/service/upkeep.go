@@ -3,6 +3,8 @@ package service
 import (
 	"context"
 	"time"
+
+	"github.com/pemba-io/pemba/internal/fault"
 )
 
 // upkeepEvery is how often the stores are looked after: an expired tuple is to be
@@ -49,7 +51,11 @@ func (s *Service) lookAfter(ctx context.Context) error {
 			},
 			store.Collect,
 		} {
-			if err := toItsEnd(ctx, piece); err != nil && first == nil {
+			err := toItsEnd(ctx, piece)
+			if fault.Is(err, fault.StoreMustExist) {
+				break // it was deleted meanwhile
+			}
+			if err != nil && first == nil {
 				first = err // the rest is done all the same
 			}
 		}

@@ -6,8 +6,6 @@ import (
 	"iter"
 	"time"
 
-	"github.com/cockroachdb/pebble/v2"
-
 	"github.com/pemba-io/pemba/internal/fault"
 	"github.com/pemba-io/pemba/internal/invariant"
 	"github.com/pemba-io/pemba/internal/rel"
@@ -81,18 +79,18 @@ func (s *Snapshot) Changes(from rel.Revision) iter.Seq2[Change, error] {
 
 func (s *Store) changes(from, last rel.Revision) iter.Seq2[Change, error] {
 	return func(yield func(Change, error) bool) {
-		if !s.db.use.enter() {
-			yield(Change{}, errShut())
+		if err := s.enter(); err != nil {
+			yield(Change{}, err)
 			return
 		}
-		defer s.db.use.leave()
+		defer s.leave()
 		from := max(from, 1)
 		it, err := s.log(from, last)
 		if err != nil {
 			yield(Change{}, err)
 			return
 		}
-		if it == nil {
+		if !it.isOpen() {
 			return
 		}
 		defer func() { _ = it.Close() }()
@@ -113,28 +111,25 @@ func (s *Store) changes(from, last rel.Revision) iter.Seq2[Change, error] {
 }
 
 // log is the one way into the change log: an iterator over its entries from one
-// revision to another, nil where there are none between. Whether the log reaches
+// revision to another, not open where there are none between. Whether the log reaches
 // back as far as is asked is to be decided here and nowhere else.
-func (s *Store) log(from, last rel.Revision) (*pebble.Iterator, error) {
+func (s *Store) log(from, last rel.Revision) (iterator, error) {
 	if from > last {
-		return nil, nil
+		return iterator{}, nil
 	}
-	it, err := s.db.pebble.NewIter(&pebble.IterOptions{
-		LowerBound: appendChangeKey(nil, s.number, from),
-		UpperBound: appendChangeKey(nil, s.number, last+1),
-	})
+	it, err := s.iteratorOver(appendChangeKey(nil, s.number, from), appendChangeKey(nil, s.number, last+1))
 	if err != nil {
-		return nil, unreadable(err)
+		return iterator{}, err
 	}
 	// After the iterator is open: from this floor on it sees everything.
 	if err := s.mustBeWithinHistory(from); err != nil {
-		return nil, errors.Join(err, it.Close())
+		return iterator{}, errors.Join(err, it.Close())
 	}
 	return it, nil
 }
 
 // readChange reads the entry that an iterator is at, which is to be revision expected.
-func readChange(it *pebble.Iterator, expected rel.Revision) (Change, error) {
+func readChange(it iterator, expected rel.Revision) (Change, error) {
 	value, err := changeHere(it, expected)
 	if err != nil {
 		return Change{}, err
@@ -148,7 +143,7 @@ func readChange(it *pebble.Iterator, expected rel.Revision) (Change, error) {
 }
 
 // changeHere is the encoded entry that an iterator is at, until it moves.
-func changeHere(it *pebble.Iterator, expected rel.Revision) ([]byte, error) {
+func changeHere(it iterator, expected rel.Revision) ([]byte, error) {
 	r, ok := revisionOfChangeKey(it.Key())
 	if !ok {
 		return nil, corrupt("key %v is not of the form that pemba writes", keyText(it.Key()))

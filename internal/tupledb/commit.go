@@ -66,10 +66,10 @@ func (c *Commit) tuples() int { return len(c.Put) + len(c.Touch) + len(c.Delete)
 // If the disk fails, whether this write is kept is only known after the DB is
 // opened again, and every later write is refused until then.
 func (s *Store) Update(ctx context.Context, judge func(*Snapshot) (Commit, error)) (rel.Snapshot, error) {
-	if !s.db.use.enter() {
-		return rel.Snapshot{}, errShut()
+	if err := s.enter(); err != nil {
+		return rel.Snapshot{}, err
 	}
-	defer s.db.use.leave()
+	defer s.leave()
 	select {
 	case <-s.turn:
 	case <-ctx.Done():
@@ -92,6 +92,9 @@ func (s *Store) takeTurn(ctx context.Context, judge func(*Snapshot) (Commit, err
 	defer func() { s.turn <- struct{}{} }()
 	if err := ctx.Err(); err != nil {
 		return nil, gone(ctx, nothingWritten)
+	}
+	if err := s.mustBeHere(); err != nil { // deleted while this one waited for the turn
+		return nil, err
 	}
 	if err := s.db.takesWrites(); err != nil {
 		return nil, err

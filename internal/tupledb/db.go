@@ -1,10 +1,8 @@
 package tupledb
 
 import (
-	"cmp"
 	"errors"
-	"maps"
-	"slices"
+	"io"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -25,11 +23,12 @@ type DB struct {
 	clock   func() time.Time
 	history time.Duration // how much of the past is kept
 	lock    *pebble.Lock
-	stores  map[rel.Store]*Store // fixed while the DB is open
+	random  io.Reader
+	reads   func(key []byte) // a Config's Reads
 
-	// readOptions are those of every read: the filters are asked on the last
-	// level too, which Pebble leaves out otherwise, and where most keys are.
-	readOptions pebble.IterOptions
+	stores     atomic.Pointer[map[rel.Store]*Store]
+	storing    chan struct{} // holds one token: whoever has it may create and delete stores
+	lastNumber storeNumber   // the highest that a store ever had; for whoever has storing
 
 	use gate
 	// refusal is why nothing is written any more, nil while all is well. A write
@@ -54,6 +53,11 @@ type Store struct {
 
 	createdMicros int64
 
+	// readOptions are those of every read: bounds around all keys of the store; and
+	// the filters are asked on the last level too, which Pebble leaves out otherwise,
+	// and where most keys are.
+	readOptions pebble.IterOptions
+
 	turn   chan struct{} // holds one token: whoever has it may write
 	newest *revising     // on its way to the disk, or published; for whoever has the turn
 	// oldestRequest is the time of the oldest request that may be kept; for whoever
@@ -64,7 +68,16 @@ type Store struct {
 	news          bell                 // rung when another head is published
 
 	floor      atomic.Uint64 // the oldest revision that can be read
-	collecting sync.Mutex    // held by whoever raises the floor and deletes below it
+	collecting sync.Mutex    // held by whoever deletes what nobody reads any more
+	// What Collect knows of before, so that a store in which nothing happens costs it
+	// nothing; for whoever has the lock.
+	collected rel.Revision // up to below this one all is collected, with collects
+	collects  bool         // a collection has come to its end since opening
+	floorNext rel.Revision // a revision whose time is known, and that time
+	floorTime int64
+
+	ending atomic.Bool            // the store is about to be deleted
+	ended  atomic.Pointer[ending] // its deletion, once that has begun
 }
 
 // A head is the newest published state of a store.
@@ -74,32 +87,23 @@ type head struct {
 	schema   *SchemaVersion
 }
 
-// Store finds a store by its name.
-func (db *DB) Store(name rel.Store) (*Store, error) {
-	s, ok := db.stores[name]
-	if !ok {
-		return nil, fault.Newf(fault.StoreMustExist, "there is no store %s", name).
-			Do("leave the store out: this release has the store %s alone", rel.DefaultStore)
-	}
-	return s, nil
-}
-
-// Stores are all of them, by name.
-func (db *DB) Stores() []*Store {
-	return slices.SortedFunc(maps.Values(db.stores), func(a, b *Store) int { return cmp.Compare(a.name, b.name) })
-}
-
 // Close releases the data directory. It waits for the writes that were begun
 // and for the snapshots that are open; what comes later is refused.
 func (db *DB) Close() error {
-	for _, s := range db.stores {
-		s.news.end() // who waits for a write waits in vain
-	}
+	db.endNews()
 	if !db.use.shut() {
 		return nil // closed before
 	}
+	db.endNews() // of a store that was created meanwhile
 	err := db.pebble.Close()
 	return errors.Join(err, db.lock.Close())
+}
+
+// endNews lets nobody wait for a write any more: none comes.
+func (db *DB) endNews() {
+	for _, s := range *db.stores.Load() {
+		s.news.end()
+	}
 }
 
 // stopWriting refuses all writes from now on. The first cause is kept; it

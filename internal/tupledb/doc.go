@@ -17,6 +17,11 @@
 // is there again until its time comes once more. Whoever reopens a snapshot at a
 // time that it had before, as a list's pages do, reads what it read then.
 //
+// A store has nothing in common with another. Each key begins with its store's
+// number, which no other store has or will have, and whoever reads a store reads
+// through an iterator with that number's bounds. A store that is deleted is gone at
+// once and whole, and is never read as an empty one.
+//
 // It knows nothing of what a schema means, of permissions or of requests, and it
 // is the only room that knows Pebble. It starts no goroutine of its own.
 //
@@ -25,7 +30,7 @@
 // A key is a prefix, which ends in 0x00, and a suffix, which is a revision or
 // nothing. Prefixes are ordered byte by byte, suffixes newest first, so that "as
 // of r" is one seek. No id, type or name holds a 0x00, so fields need no
-// escaping; below, "·" is that byte, and every line but the last two starts
+// escaping; below, "·" is that byte, and every line but the last three starts
 // with the store's number (4 bytes, big-endian) and the kind. An id of an object or
 // a subject that is a canonical UUID is packed: 0x01, its 16 bytes, whatever they
 // are, and the 0x00. So such ids come before those that are text.
@@ -39,6 +44,7 @@
 //	o time (8 bytes)caller·request id·                                          -> nothing: the requests, the oldest first
 //	s ·                                                                              ^revision -> schema number, time, text
 //	0 m format·                                                                                -> version of this table
+//	0 m number·                                                                                -> the highest number that a store ever had
 //	0 m store·name·                                                                            -> number, incarnation, epoch, time of creation
 //
 // The class keeps usersets and wildcards ('0') before and apart from plain
@@ -65,6 +71,6 @@
 // changes nothing, so it is there exactly when its write is. It is good for a day;
 // later writes delete it. The caller is empty as long as nobody is known by name.
 //
-// Start reading at Store.Update for writes, at Snapshot for reads, and at
-// Store.Parts for what changed.
+// Start reading at Store.Update for writes, at Snapshot for reads, at Store.Parts for
+// what changed, and at DB.CreateStore and DB.DeleteStore for stores.
 package tupledb

@@ -40,16 +40,13 @@ func (s *Store) DeleteExpired(ctx context.Context) (deleted int, more bool, err 
 
 // hasDue looks at the first expiry alone.
 func (s *Store) hasDue() (bool, error) {
-	if !s.db.use.enter() {
-		return false, errShut()
+	if err := s.enter(); err != nil {
+		return false, err
 	}
-	defer s.db.use.leave()
-	it, err := s.db.pebble.NewIter(&pebble.IterOptions{
-		LowerBound: expiriesFrom(s.number, 0),
-		UpperBound: expiriesFrom(s.number, s.now(s.head.Load()).UnixMicro()+1),
-	})
+	defer s.leave()
+	it, err := s.iteratorOver(expiriesFrom(s.number, 0), expiriesFrom(s.number, s.now(s.head.Load()).UnixMicro()+1))
 	if err != nil {
-		return false, unreadable(err)
+		return false, err
 	}
 	defer func() { _ = it.Close() }()
 	if it.First() {
@@ -142,10 +139,15 @@ func (s *Store) forget(entries [][]byte) error {
 	if len(entries) == 0 {
 		return nil
 	}
-	if !s.db.use.enter() {
-		return errShut()
+	if err := s.enter(); err != nil {
+		return err
 	}
-	defer s.db.use.leave()
+	defer s.leave()
+	s.collecting.Lock() // so that the store is not deleted meanwhile
+	defer s.collecting.Unlock()
+	if err := s.mustNotEnd(); err != nil {
+		return err
+	}
 	batch := s.db.pebble.NewBatch()
 	defer func() { _ = batch.Close() }()
 	for _, e := range entries {

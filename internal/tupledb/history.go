@@ -50,22 +50,32 @@ func (s *Store) mustBeWithinHistory(r rel.Revision) error {
 // of the log is how far it has come, and doing the last piece again does no harm.
 // None of it waits for an fsync.
 func (s *Store) Collect(ctx context.Context) (more bool, err error) {
-	if !s.db.use.enter() {
-		return false, errShut()
+	if err := s.enter(); err != nil {
+		return false, err
 	}
-	defer s.db.use.leave()
+	defer s.leave()
 	s.collecting.Lock()
 	defer s.collecting.Unlock()
+	if err := s.mustNotEnd(); err != nil {
+		return false, err
+	}
 	if err := s.raiseFloor(); err != nil {
 		return false, err
 	}
+	floor := s.Floor()
+	if s.collects && s.collected == floor {
+		return false, nil
+	}
 	c := collector{store: s, batch: s.db.pebble.NewBatch()}
 	defer func() { _ = c.batch.Close() }()
-	if c.probe, err = s.db.pebble.NewIter(&s.db.readOptions); err != nil {
-		return false, unreadable(err)
+	if c.probe, err = s.iterator(); err != nil {
+		return false, err
 	}
 	defer func() { _ = c.probe.Close() }()
-	return c.run(ctx)
+	if more, err = c.run(ctx); err == nil && !more {
+		s.collected, s.collects = floor, true
+	}
+	return more, err
 }
 
 // raiseFloor publishes a floor on the disk, and then in memory. A look at the
@@ -76,8 +86,15 @@ func (s *Store) raiseFloor() error {
 		return nil
 	}
 	begins := s.db.clock().Add(-s.db.history).UnixMicro()
-	if next, err := s.timeOf(floor + 1); err != nil || next > begins {
-		return err
+	if s.floorNext != floor+1 {
+		next, err := s.timeOf(floor + 1)
+		if err != nil {
+			return err
+		}
+		s.floorNext, s.floorTime = floor+1, next
+	}
+	if s.floorTime > begins {
+		return nil
 	}
 	r, _, err := s.revisionAt(h, begins)
 	if err != nil || r <= floor {
@@ -100,9 +117,9 @@ func (s *Store) raiseFloor() error {
 
 // timeOf is when a revision that the log has was committed.
 func (s *Store) timeOf(r rel.Revision) (micros int64, err error) {
-	it, err := s.db.pebble.NewIter(&s.db.readOptions)
+	it, err := s.iterator()
 	if err != nil {
-		return 0, unreadable(err)
+		return 0, err
 	}
 	defer func() { _ = it.Close() }()
 	return s.commitTime(it, r)
@@ -110,7 +127,7 @@ func (s *Store) timeOf(r rel.Revision) (micros int64, err error) {
 
 // loadFloor reads the floor when the store is opened.
 func (s *Store) loadFloor() error {
-	value, closer, err := s.db.pebble.Get(appendFloorKey(nil, s.number))
+	value, closer, err := s.get(appendFloorKey(nil, s.number))
 	if errors.Is(err, pebble.ErrNotFound) {
 		return nil
 	}
@@ -129,19 +146,16 @@ func (s *Store) loadFloor() error {
 // A collector deletes what is past the history.
 type collector struct {
 	store   *Store
-	probe   *pebble.Iterator
+	probe   iterator
 	batch   *pebble.Batch
 	changes int // looked at since the last batch was applied
 	key     []byte
 }
 
 func (c *collector) run(ctx context.Context) (more bool, err error) {
-	log, err := c.store.db.pebble.NewIter(&pebble.IterOptions{
-		LowerBound: appendChangeKey(nil, c.store.number, 0),
-		UpperBound: appendChangeKey(nil, c.store.number, c.store.Floor()),
-	})
+	log, err := c.store.iteratorOver(appendChangeKey(nil, c.store.number, 0), appendChangeKey(nil, c.store.number, c.store.Floor()))
 	if err != nil {
-		return false, unreadable(err)
+		return false, err
 	}
 	defer func() { _ = log.Close() }()
 	changes := 0
@@ -251,6 +265,9 @@ func (c *collector) before(prefix []byte, r rel.Revision) (older rel.Revision, e
 // apply deletes what was found so far.
 func (c *collector) apply(ctx context.Context) error {
 	if err := fault.Ended(ctx); err != nil {
+		return err
+	}
+	if err := c.store.mustNotEnd(); err != nil {
 		return err
 	}
 	if c.batch.Empty() {

@@ -13,6 +13,8 @@ import (
 // 3…, never used again. 0 holds what is not of any store.
 type storeNumber uint32
 
+const storeNumberMax storeNumber = 1<<32 - 1
+
 // A kind is what a key is for; it follows the store's number. The table is in
 // the package comment.
 type kind byte

@@ -52,6 +52,16 @@ const (
 	// write adds one at most, so what is over shrinks, and no write pays for a day.
 	requestsDroppedMax = 16
 
+	// storesMax bounds the stores of one data directory. Each is looked after twice a
+	// second and read when the directory is opened, and the names and heads of all are
+	// in memory.
+	storesMax = 10_000
+
+	// deletionRestMax is how long the deletion of a store rests in memory before its
+	// space is given back: several that are deleted one after another are one piece
+	// of work.
+	deletionRestMax = 10 * time.Second
+
 	// verifyStride is how many keys a verification reads between two looks at its context.
 	verifyStride = 1024
 )

@@ -19,7 +19,7 @@ import (
 
 // FormatVersion is the version of the key table in the package comment and of
 // every value. A change that an older pemba would misread gets another number.
-const FormatVersion = 3
+const FormatVersion = 4
 
 // memoryDir is the directory's name on the file system of a DB in memory.
 const memoryDir = "memory"
@@ -41,9 +41,10 @@ func Open(cfg Config) (*DB, error) {
 	}
 	db := &DB{
 		log: pebbleLogger{cfg.Logger}, clock: cfg.Clock, history: cfg.History, lock: lock,
-		stores:      map[rel.Store]*Store{},
-		readOptions: pebble.IterOptions{UseL6Filters: true},
+		random: cfg.Random, reads: cfg.Reads, storing: make(chan struct{}, 1),
 	}
+	db.stores.Store(new(map[rel.Store]*Store))
+	db.storing <- struct{}{}
 	if err := db.open(dir, on, cfg); err != nil {
 		return nil, errors.Join(err, lock.Close())
 	}
@@ -70,7 +71,7 @@ func (db *DB) open(dir string, on vfs.FS, cfg Config) error {
 // now, what was in its log without an fsync included: it does not return from
 // opening before that is flushed.
 func (db *DB) load(dir string, cfg Config) error {
-	if err := db.loadFormat(dir, cfg); err != nil {
+	if err := db.loadFormat(dir); err != nil {
 		return err
 	}
 	return db.loadStores()
@@ -188,10 +189,10 @@ func whyNotOpened(dir string, err error) error {
 
 // loadFormat sees that this pemba can read the keys, and writes the format and
 // the default store into a database that has nothing.
-func (db *DB) loadFormat(dir string, cfg Config) error {
-	value, closer, err := db.pebble.Get(appendMetaKey(nil, "format"))
+func (db *DB) loadFormat(dir string) error {
+	value, closer, err := db.get(appendMetaKey(nil, "format"))
 	if errors.Is(err, pebble.ErrNotFound) {
-		return db.create(dir, cfg)
+		return db.create(dir)
 	}
 	if err != nil {
 		return unreadable(err)
@@ -213,10 +214,10 @@ func (db *DB) loadFormat(dir string, cfg Config) error {
 
 // create writes the format and the default store in one batch, so that a
 // database has both or is empty.
-func (db *DB) create(dir string, cfg Config) error {
-	it, err := db.pebble.NewIter(nil)
+func (db *DB) create(dir string) error {
+	it, err := db.openIterator(nil)
 	if err != nil {
-		return unreadable(err)
+		return err
 	}
 	empty := !it.First()
 	if err := errors.Join(it.Error(), it.Close()); err != nil {
@@ -225,16 +226,11 @@ func (db *DB) create(dir string, cfg Config) error {
 	if !empty {
 		return corrupt("the data directory %s has data and no format version", dir)
 	}
-	incarnation, err := drawIncarnation(cfg.Random)
-	if err != nil {
-		return err
-	}
-	record := storeRecord{number: 1, incarnation: incarnation, createdMicros: cfg.Clock().UnixMicro()}
 	batch := db.pebble.NewBatch()
-	err = batch.Set(appendMetaKey(nil, "format"), binary.AppendUvarint(nil, FormatVersion), nil)
-	if err == nil {
-		err = batch.Set(appendMetaKey(nil, "store", string(rel.DefaultStore)), record.encode(), nil)
+	if _, err := db.found(batch, rel.DefaultStore); err != nil {
+		return errors.Join(err, batch.Close())
 	}
+	err = batch.Set(appendMetaKey(nil, "format"), binary.AppendUvarint(nil, FormatVersion), nil)
 	if err == nil {
 		err = db.sync(batch)
 	}

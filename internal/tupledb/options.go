@@ -35,6 +35,11 @@ type Config struct {
 	// error, and nothing else.
 	Logger Logger
 
+	// Reads, where it is set, is called with every key that is sought and every key
+	// that is found, whoever reads and why: by it a test sees that a request reads its
+	// own store alone. Many call it at once, and it must not keep the key.
+	Reads func(key []byte)
+
 	// fs stands in for the disk: the tests' crashable and failing ones.
 	fs vfs.FS
 }
@@ -127,6 +132,9 @@ func (db *DB) pebbleOptions(cfg Config) *pebble.Options {
 		L0CompactionThreshold: 2,
 		L0StopWritesThreshold: 100,
 		LBaseMaxBytes:         64 << 20,
+		// What a deleted store took is given back only after the deletion has left
+		// the memtable, which on a quiet server would be never.
+		FlushDelayDeleteRange: deletionRestMax,
 		// One compaction in ordinary times, a second one where the debt grows:
 		// the machine's cores are for requests.
 		CompactionConcurrencyRange: func() (lower, upper int) { return 1, 2 },

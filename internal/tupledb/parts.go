@@ -7,8 +7,6 @@ import (
 	"math"
 	"time"
 
-	"github.com/cockroachdb/pebble/v2"
-
 	"github.com/pemba-io/pemba/internal/rel"
 )
 
@@ -84,13 +82,13 @@ func (p *Part) Changes() iter.Seq[rel.Change] {
 // anew. Pebble reads an entry whole, up to bytesPerCommitMax, to show any of it,
 // but for this call alone, and once for all who read it out of the cache.
 func (s *Store) Parts(from Position, bytes int) (parts []Part, next Position, err error) {
-	if !s.db.use.enter() {
-		return nil, from, errShut()
+	if err := s.enter(); err != nil {
+		return nil, from, err
 	}
-	defer s.db.use.leave()
+	defer s.leave()
 	from.Revision = max(from.Revision, 1)
 	it, err := s.log(from.Revision, s.head.Load().revision)
-	if it == nil || err != nil {
+	if err != nil || !it.isOpen() {
 		return nil, from, err
 	}
 	defer func() { _ = it.Close() }()
@@ -118,7 +116,7 @@ func (s *Store) Parts(from Position, bytes int) (parts []Part, next Position, er
 
 // readPart reads from a position on in the entry that an iterator is at, and
 // moves the position.
-func readPart(it *pebble.Iterator, at *Position, room, most int) (part Part, read int, err error) {
+func readPart(it iterator, at *Position, room, most int) (part Part, read int, err error) {
 	value, err := changeHere(it, at.Revision)
 	if err != nil {
 		return Part{}, 0, err

@@ -6,8 +6,6 @@ import (
 	"encoding/binary"
 	"time"
 
-	"github.com/cockroachdb/pebble/v2"
-
 	"github.com/pemba-io/pemba/internal/fault"
 	"github.com/pemba-io/pemba/internal/rel"
 )
@@ -56,10 +54,10 @@ func timeText(micros int64) string { return inMicros(micros).Format(time.RFC3339
 
 // settle waits until no revision can be committed at or before a time any more.
 func (s *Store) settle(ctx context.Context, micros int64) error {
-	if !s.db.use.enter() {
-		return errShut()
+	if err := s.enter(); err != nil {
+		return err
 	}
-	defer s.db.use.leave()
+	defer s.leave()
 	select {
 	case <-s.turn:
 	case <-ctx.Done():
@@ -78,16 +76,13 @@ func (s *Store) revisionAt(h *head, micros int64) (r rel.Revision, seeks int, er
 	if micros >= h.micros {
 		return h.revision, 0, nil
 	}
-	if !s.db.use.enter() {
-		return 0, 0, errShut()
+	if err := s.enter(); err != nil {
+		return 0, 0, err
 	}
-	defer s.db.use.leave()
-	it, err := s.db.pebble.NewIter(&pebble.IterOptions{
-		LowerBound: appendChangeKey(nil, s.number, 0),
-		UpperBound: appendChangeKey(nil, s.number, h.revision),
-	})
+	defer s.leave()
+	it, err := s.iteratorOver(appendChangeKey(nil, s.number, 0), appendChangeKey(nil, s.number, h.revision))
 	if err != nil {
-		return 0, 0, unreadable(err)
+		return 0, 0, err
 	}
 	defer func() { _ = it.Close() }()
 	at, after := s.Floor(), h.revision // what is sought is at or above the one and below the other
@@ -121,7 +116,7 @@ func (s *Store) revisionAt(h *head, micros int64) (r rel.Revision, seeks int, er
 }
 
 // commitTime reads the time of a revision that the change log has.
-func (s *Store) commitTime(it *pebble.Iterator, r rel.Revision) (micros int64, err error) {
+func (s *Store) commitTime(it iterator, r rel.Revision) (micros int64, err error) {
 	key := appendChangeKey(nil, s.number, r)
 	if !it.SeekGE(key) || !bytes.Equal(it.Key(), key) {
 		if err := it.Error(); err != nil {

@@ -3,6 +3,7 @@ package tupledb
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"math"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -36,21 +37,25 @@ func decodeStoreRecord(b []byte) (r storeRecord, ok bool) {
 	epoch, b, ok3 := nextCount(b)
 	created, n := binary.Varint(b)
 	if !ok1 || !ok2 || !ok3 || n != len(b) || n == 0 || number == 0 ||
-		number > 1<<32-1 || incarnation > uint64(rel.IncarnationMax) || epoch > 1<<32-1 {
+		number > uint64(storeNumberMax) || incarnation > uint64(rel.IncarnationMax) || epoch > 1<<32-1 {
 		return storeRecord{}, false
 	}
 	return storeRecord{storeNumber(number), rel.Incarnation(incarnation), rel.Epoch(epoch), created}, true
 }
 
 func (db *DB) loadStores() error {
-	it, err := db.pebble.NewIter(&pebble.IterOptions{
+	it, err := db.openIterator(&pebble.IterOptions{
 		LowerBound: appendMetaKey(nil, "store"),
 		UpperBound: append(appendMetaKey(nil), "store\x01\x00"...),
 	})
 	if err != nil {
-		return unreadable(err)
+		return err
 	}
 	defer func() { _ = it.Close() }()
+	if err := db.loadLastNumber(); err != nil {
+		return err
+	}
+	stores, numbers := map[rel.Store]*Store{}, map[storeNumber]bool{}
 	for it.First(); it.Valid(); it.Next() {
 		_, rest, ok1 := nextField(string(it.Key()[fieldsAt:]))
 		name, rest, ok2 := nextField(rest)
@@ -58,26 +63,64 @@ func (db *DB) loadStores() error {
 		if !ok1 || !ok2 || !ok3 || rest != "" || name == "" {
 			return corrupt("the record of a store is not of the form that pemba writes: %v", keyText(it.Key()))
 		}
-		s := &Store{
-			db: db, name: rel.Store(name), number: record.number,
-			incarnation: record.incarnation, epoch: record.epoch, createdMicros: record.createdMicros,
-			turn: make(chan struct{}, 1),
+		if numbers[record.number] || record.number > db.lastNumber {
+			return corrupt("the store %s has the number %d, which was given to another store or to none", name, record.number)
 		}
-		s.turn <- struct{}{}
-		s.settled.Store(math.MinInt64)
+		numbers[record.number] = true
+		s := db.newStore(rel.Store(name), record)
 		if err := s.recover(); err != nil {
 			return err
 		}
-		db.stores[s.name] = s
+		stores[s.name] = s
 	}
 	if err := it.Error(); err != nil {
 		return unreadable(err)
 	}
-	if db.stores[rel.DefaultStore] == nil {
+	if stores[rel.DefaultStore] == nil {
 		return corrupt("the store %s is missing", rel.DefaultStore)
 	}
+	db.stores.Store(&stores)
 	return nil
 }
+
+// loadLastNumber reads the highest number that a store ever had.
+func (db *DB) loadLastNumber() error {
+	value, closer, err := db.get(appendMetaKey(nil, "number"))
+	if errors.Is(err, pebble.ErrNotFound) {
+		return corrupt("the number of the store that was created last is missing")
+	}
+	if err != nil {
+		return unreadable(err)
+	}
+	defer func() { _ = closer.Close() }()
+	last, rest, ok := nextCount(value)
+	if !ok || len(rest) > 0 || last == 0 || last > uint64(storeNumberMax) {
+		return corrupt("the number of the store that was created last is not of the form that pemba writes")
+	}
+	db.lastNumber = storeNumber(last)
+	return nil
+}
+
+// newStore is a store as its record has it. Its newest state is not known yet.
+func (db *DB) newStore(name rel.Store, r storeRecord) *Store {
+	s := &Store{
+		db: db, name: name, number: r.number,
+		incarnation: r.incarnation, epoch: r.epoch, createdMicros: r.createdMicros,
+		turn: make(chan struct{}, 1),
+	}
+	s.readOptions.LowerBound, s.readOptions.UpperBound = storeBounds(r.number)
+	s.readOptions.UseL6Filters = true
+	s.turn <- struct{}{}
+	s.settled.Store(math.MinInt64)
+	return s
+}
+
+func (s *Store) record() storeRecord {
+	return storeRecord{number: s.number, incarnation: s.incarnation, epoch: s.epoch, createdMicros: s.createdMicros}
+}
+
+// storeKey is where the record of a store is.
+func storeKey(name rel.Store) []byte { return appendMetaKey(nil, "store", string(name)) }
 
 // recover finds the newest revision, which is the last entry of the change log,
 // and sees that what stands beside it agrees: the entry before it, its tuples
@@ -93,8 +136,8 @@ func (s *Store) recover() error {
 	s.head.Store(h)
 	s.newest = &revising{head: h, store: s}
 	snap := &Snapshot{store: s, head: h, revision: h.revision}
-	if !s.db.use.enter() {
-		return errShut()
+	if err := s.enter(); err != nil {
+		return err
 	}
 	defer snap.Close()
 	if h.schema, err = snap.newestSchema(); err != nil {
@@ -120,12 +163,9 @@ func (s *Store) recover() error {
 
 // newestChange reads the end of the change log.
 func (s *Store) newestChange() (*head, Change, error) {
-	it, err := s.db.pebble.NewIter(&pebble.IterOptions{
-		LowerBound: appendChangeKey(nil, s.number, 0),
-		UpperBound: appendKindEnd(nil, s.number, kindChange),
-	})
+	it, err := s.iteratorOver(appendChangeKey(nil, s.number, 0), appendKindEnd(nil, s.number, kindChange))
 	if err != nil {
-		return nil, Change{}, unreadable(err)
+		return nil, Change{}, err
 	}
 	defer func() { _ = it.Close() }()
 	if !it.Last() {

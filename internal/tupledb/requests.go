@@ -105,12 +105,9 @@ func (s *Store) fillRequests(batch *pebble.Batch, c *Commit, r rel.Revision, now
 // time of the oldest one that is left. It begins where the last time ended: what
 // was deleted before it is stepped over by Pebble one by one until it is compacted.
 func (s *Store) dropRequests(batch *pebble.Batch, from int64, now time.Time) (oldest int64, err error) {
-	it, err := s.db.pebble.NewIter(&pebble.IterOptions{
-		LowerBound: appendOldestKey(nil, s.number, from, "", ""),
-		UpperBound: appendKindEnd(nil, s.number, kindOldest),
-	})
+	it, err := s.iteratorOver(appendOldestKey(nil, s.number, from, "", ""), appendKindEnd(nil, s.number, kindOldest))
 	if err != nil {
-		return 0, unreadable(err)
+		return 0, err
 	}
 	defer func() { _ = it.Close() }()
 	dropped := 0
@@ -137,7 +134,7 @@ func (s *Store) dropRequests(batch *pebble.Batch, from int64, now time.Time) (ol
 // then stays, and is found by its new time.
 func (s *Store) dropRequest(batch *pebble.Batch, micros int64, caller string, id rel.RequestID) error {
 	key := appendRequestKey(nil, s.number, caller, id)
-	value, closer, err := s.db.pebble.Get(key)
+	value, closer, err := s.get(key)
 	switch {
 	case err == nil:
 		k, ok := decodeKept(value)

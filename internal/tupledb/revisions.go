@@ -100,12 +100,12 @@ func (s *Snapshot) changesUnder(prefix func([]byte) []byte, in Stretch, most int
 // Part reads a stretch of one change of the log: about so many stored bytes, and at
 // most so many tuples; how many bytes that were, and where it goes on.
 func (s *Store) Part(at Position, bytes, tuples int) (part Part, read int, next Position, err error) {
-	if !s.db.use.enter() {
-		return Part{}, 0, at, errShut()
+	if err := s.enter(); err != nil {
+		return Part{}, 0, at, err
 	}
-	defer s.db.use.leave()
+	defer s.leave()
 	it, err := s.log(at.Revision, at.Revision)
-	if err != nil {
+	if err != nil || !it.isOpen() {
 		return Part{}, 0, at, err
 	}
 	defer func() { _ = it.Close() }()

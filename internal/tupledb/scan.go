@@ -3,8 +3,6 @@ package tupledb
 import (
 	"bytes"
 
-	"github.com/cockroachdb/pebble/v2"
-
 	"github.com/pemba-io/pemba/internal/fault"
 )
 
@@ -13,7 +11,7 @@ import (
 // over it probes, or begins another scan.
 type reader struct {
 	snap *Snapshot
-	iter *pebble.Iterator
+	iter iterator
 
 	// prefix is what the keys of the running scan begin with; seek is where a
 	// probe or a jump goes; text is the room in which fields are made text.
@@ -35,7 +33,7 @@ func (s *Snapshot) borrow() *reader {
 		return r
 	}
 	r := &s.first
-	if s.view != nil {
+	if s.view.isOpen() {
 		r = new(reader)
 	}
 	r.snap = s
@@ -44,21 +42,21 @@ func (s *Snapshot) borrow() *reader {
 		return r
 	}
 	var err error
-	if s.view == nil {
-		r.iter, err = s.store.db.pebble.NewIter(&s.store.db.readOptions)
+	if !s.view.isOpen() {
+		r.iter, err = s.store.iterator()
 	} else {
-		r.iter, err = s.view.Clone(pebble.CloneOptions{})
+		r.iter, err = s.view.clone()
 	}
 	if err != nil {
-		r.err = unreadable(err)
+		r.err = err
 		return r
 	}
-	if s.view == nil {
+	if !s.view.isOpen() {
 		// What this iterator sees was whole at the snapshot's revision, unless the
 		// floor is above that by now: it rises before anything is deleted.
 		if err := s.store.mustBeWithinHistory(s.revision); err != nil {
 			_ = r.iter.Close()
-			r.iter, r.err = nil, err
+			r.iter, r.err = iterator{}, err
 			return r
 		}
 		s.view = r.iter
@@ -76,7 +74,7 @@ func errSnapshotClosed() error {
 
 // giveBack takes a reader back from a read that is over.
 func (s *Snapshot) giveBack(r *reader) {
-	if r.iter != nil && !s.closed {
+	if r.iter.isOpen() && !s.closed {
 		s.idle = append(s.idle, r)
 	}
 }

@@ -4,8 +4,6 @@ import (
 	"iter"
 	"time"
 
-	"github.com/cockroachdb/pebble/v2"
-
 	"github.com/pemba-io/pemba/internal/fault"
 	"github.com/pemba-io/pemba/internal/rel"
 )
@@ -28,7 +26,7 @@ type Snapshot struct {
 	revision rel.Revision
 	now      time.Time
 
-	view   *pebble.Iterator // what every reader sees; the first one's
+	view   iterator // what every reader sees; the first one's
 	opened []*reader
 	idle   []*reader
 	closed bool
@@ -110,8 +108,8 @@ func (s *Store) now(h *head) time.Time {
 func inMicros(micros int64) time.Time { return time.UnixMicro(micros).UTC() }
 
 func (s *Store) open(h *head, r rel.Revision, now time.Time) (*Snapshot, error) {
-	if !s.db.use.enter() {
-		return nil, errShut()
+	if err := s.enter(); err != nil {
+		return nil, err
 	}
 	return &Snapshot{store: s, head: h, revision: r, now: now}, nil
 }
@@ -123,11 +121,11 @@ func (s *Snapshot) Close() {
 	}
 	s.closed = true
 	for _, r := range s.opened {
-		_ = r.iter.Close()                       // an iterator's error was given to whoever read
-		r.iter, r.err = nil, errSnapshotClosed() // for a scan that is still ranged over
+		_ = r.iter.Close()                              // an iterator's error was given to whoever read
+		r.iter, r.err = iterator{}, errSnapshotClosed() // for a scan that is still ranged over
 	}
-	s.opened, s.idle, s.view = nil, nil, nil
-	s.store.db.use.leave()
+	s.opened, s.idle, s.view = nil, nil, iterator{}
+	s.store.leave()
 }
 
 // Revision is the revision that the snapshot reads at.

@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/cockroachdb/pebble/v2"
-
 	"github.com/pemba-io/pemba/internal/rel"
 )
 
@@ -60,7 +58,7 @@ type verification struct {
 	now        time.Time
 	logged     rel.Revision // the last in the log as the indexes are read: later than head where writers go on
 	report     *Report
-	probe      *pebble.Iterator
+	probe      iterator
 	key, value []byte
 	reads      int
 }
@@ -68,15 +66,15 @@ type verification struct {
 // Verify walks the whole store at its head while it stays in use. The error is
 // of the disk or of ctx; what disagrees is in the report.
 func (s *Store) Verify(ctx context.Context) (*Report, error) {
-	if !s.db.use.enter() {
-		return nil, errShut()
+	if err := s.enter(); err != nil {
+		return nil, err
 	}
-	defer s.db.use.leave()
+	defer s.leave()
 	h := s.head.Load()
 	v := &verification{ctx: ctx, store: s, head: h, now: s.now(h), report: &Report{Store: s.name, Head: h.revision}}
 	var err error
-	if v.probe, err = s.db.pebble.NewIter(&s.db.readOptions); err != nil {
-		return nil, unreadable(err)
+	if v.probe, err = s.iterator(); err != nil {
+		return nil, err
 	}
 	defer func() { _ = v.probe.Close() }()
 	// After the iterator is open: from this floor on it sees everything.
@@ -122,13 +120,10 @@ func (v *verification) tick() error {
 }
 
 // scan calls each with every key of a kind.
-func (v *verification) scan(k kind, each func(it *pebble.Iterator) error) error {
-	it, err := v.probe.Clone(pebble.CloneOptions{IterOptions: &pebble.IterOptions{
-		LowerBound: append(appendKind(nil, v.store.number, k), 0),
-		UpperBound: appendKindEnd(nil, v.store.number, k),
-	}})
+func (v *verification) scan(k kind, each func(it iterator) error) error {
+	it, err := v.probe.cloneOver(append(appendKind(nil, v.store.number, k), 0), appendKindEnd(nil, v.store.number, k))
 	if err != nil {
-		return unreadable(err)
+		return err
 	}
 	defer func() { _ = it.Close() }()
 	for it.First(); it.Valid(); it.Next() {
@@ -152,7 +147,7 @@ func (v *verification) changeLog() (changes int, err error) {
 	expected, first := rel.Revision(1), true
 	lastMicros := int64(-1 << 62)
 	schemas, before := uint64(0), uint64(0) // in the history, and numbered before it
-	err = v.scan(kindChange, func(it *pebble.Iterator) error {
+	err = v.scan(kindChange, func(it iterator) error {
 		r, ok := revisionOfChangeKey(it.Key())
 		if ok && r > v.head.revision && r == v.logged+1 {
 			v.logged = r
@@ -233,7 +228,7 @@ func (v *verification) isLater(key []byte, r rel.Revision) bool {
 
 // schemas counts the versions that are stored, and those that the history brought.
 func (v *verification) schemas() (stored, recent int, err error) {
-	err = v.scan(kindSchema, func(it *pebble.Iterator) error {
+	err = v.scan(kindSchema, func(it iterator) error {
 		r := revisionOf(it.Key()[splitKey(it.Key()):])
 		if v.isLater(it.Key(), r) {
 			return nil
@@ -357,7 +352,7 @@ func (v *verification) index(k kind) (count indexCount, err error) {
 			v.report.problem("%v begins with a tombstone", keyText(prefix))
 		}
 	}
-	err = v.scan(k, func(it *pebble.Iterator) error {
+	err = v.scan(k, func(it iterator) error {
 		key := it.Key()
 		n := splitKey(key)
 		r := revisionOf(key[n:])
@@ -420,7 +415,7 @@ func (v *verification) expects(fields []byte, expires rel.Expiry, r rel.Revision
 
 // expiries sees that each entry is of a version that expires then.
 func (v *verification) expiries() error {
-	return v.scan(kindExpiry, func(it *pebble.Iterator) error {
+	return v.scan(kindExpiry, func(it iterator) error {
 		key := it.Key()
 		n := splitKey(key)
 		r := revisionOf(key[n:])

@@ -1,8 +1,6 @@
 package tupledb
 
 import (
-	"github.com/cockroachdb/pebble/v2"
-
 	"github.com/pemba-io/pemba/internal/rel"
 )
 
@@ -10,7 +8,7 @@ import (
 // that there is, and is found by its time; and what its time finds is it, or one
 // that was written under its id later.
 func (v *verification) requests() error {
-	err := v.scan(kindRequest, func(it *pebble.Iterator) error {
+	err := v.scan(kindRequest, func(it iterator) error {
 		k, ok := decodeKept(it.Value())
 		caller, rest, ok1 := nextField(string(it.Key()[fieldsAt:]))
 		id, rest, ok2 := nextField(rest)
@@ -32,7 +30,7 @@ func (v *verification) requests() error {
 	if err != nil {
 		return err
 	}
-	return v.scan(kindOldest, func(it *pebble.Iterator) error {
+	return v.scan(kindOldest, func(it iterator) error {
 		_, caller, id, ok := parseOldestKey(string(it.Key()[fieldsAt:]))
 		if !ok {
 			v.report.problem("%v is not of the form that pemba writes", keyText(it.Key()))
