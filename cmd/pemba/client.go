@@ -60,6 +60,8 @@ func (c *client) tuples() pembav1.TupleServiceClient { return pembav1.NewTupleSe
 
 func (c *client) schemas() pembav1.SchemaServiceClient { return pembav1.NewSchemaServiceClient(c.conn) }
 
+func (c *client) stores() pembav1.StoreServiceClient { return pembav1.NewStoreServiceClient(c.conn) }
+
 // ask calls an RPC and waits for its answer as long as the flags allow.
 func ask[Request, Response any](c *client, rpc func(context.Context, Request, ...grpc.CallOption) (Response, error), request Request) (Response, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), c.timeout)

@@ -15,7 +15,8 @@ func main() { os.Exit(run(os.Args[1:])) }
 
 // commandLine is what kong reads flags and arguments into. A command's tag
 // `takes` names the groups of the globals that it has a use for: the others are
-// neither in its help nor accepted.
+// neither in its help nor accepted. `without` names one of a group that it has no
+// use for.
 type commandLine struct {
 	globals
 
@@ -31,6 +32,7 @@ type commandLine struct {
 	History historyCmd `cmd:"" takes:"server,output" help:"Show who changed what, when, and why."`
 	Watch   watchCmd   `cmd:"" takes:"server,output" help:"Show every change of tuples and schema as it happens."`
 	Schema  schemaCmd  `cmd:"" help:"Read, write, check and format schemas."`
+	Store   storeCmd   `cmd:"" help:"Create, list and delete stores."`
 	Test    testCmd    `cmd:"" takes:"output" help:"Run test files, without a server."`
 	Lsp     lspCmd     `cmd:"" help:"Serve the schema language to an editor."`
 	Version versionCmd `cmd:"" takes:"output" help:"Show what this binary was built from."`
@@ -149,13 +151,18 @@ func takes(command *kong.Node, flag *kong.Flag) bool {
 	if flag.Group == nil || command == nil {
 		return true
 	}
-	return slices.Contains(strings.Split(command.Tag.Get("takes"), ","), flag.Group.Key)
+	return slices.Contains(strings.Split(command.Tag.Get("takes"), ","), flag.Group.Key) && command.Tag.Get("without") != flag.Name
 }
 
 func printHelp(options kong.HelpOptions, command *kong.Context) error {
-	if selected := command.Selected(); selected != nil && selected.Leaf() {
+	if selected := command.Selected(); selected != nil {
+		commands := []*kong.Node{selected}
+		if !selected.Leaf() {
+			commands = selected.Leaves(true)
+		}
 		for _, flag := range command.Model.Flags {
-			flag.Hidden = flag.Hidden || !takes(selected, flag)
+			taken := slices.ContainsFunc(commands, func(c *kong.Node) bool { return takes(c, flag) })
+			flag.Hidden = flag.Hidden || !taken
 		}
 	}
 	if err := kong.DefaultHelpPrinter(options, command); err != nil {

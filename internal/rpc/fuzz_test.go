@@ -55,7 +55,7 @@ func newTarget(t testing.TB) *target {
 	add(pembav1.PermissionService_ServiceDesc, &permissionServer{service: s, edge: e})
 	add(pembav1.TupleService_ServiceDesc, &tupleServer{service: s})
 	add(pembav1.SchemaService_ServiceDesc, &schemaServer{service: elsewhere})
-	add(pembav1.StoreService_ServiceDesc, &storeServer{})
+	add(pembav1.StoreService_ServiceDesc, &storeServer{service: elsewhere})
 	return target
 }
 
@@ -246,6 +246,12 @@ func seeds(t testing.TB) []seedRequest {
 		{pembav1.SchemaService_DiffSchema_FullMethodName, &pembav1.DiffSchemaRequest{Schema: fuzzSchema}},
 		{pembav1.SchemaService_DiffSchema_FullMethodName, &pembav1.DiffSchemaRequest{Schema: fuzzSchema, OldSchema: proto.String(worldSchema)}},
 		{pembav1.SchemaService_ReadSchema_FullMethodName, &pembav1.ReadSchemaRequest{Consistency: fresh}},
+		{pembav1.StoreService_CreateStore_FullMethodName, &pembav1.CreateStoreRequest{Store: "acme"}},
+		{pembav1.StoreService_CreateStore_FullMethodName, &pembav1.CreateStoreRequest{Store: "Acme Inc."}},
+		{pembav1.StoreService_ListStores_FullMethodName, &pembav1.ListStoresRequest{NamePrefix: "a", PageSize: 1}},
+		{pembav1.StoreService_ListStores_FullMethodName, &pembav1.ListStoresRequest{PageToken: "token"}},
+		{pembav1.StoreService_DeleteStore_FullMethodName, &pembav1.DeleteStoreRequest{Store: "acme"}},
+		{pembav1.StoreService_DeleteStore_FullMethodName, &pembav1.DeleteStoreRequest{Store: "default"}},
 	}
 }
 
@@ -269,7 +275,7 @@ func TestSeedsReachTheirHandlers(t *testing.T) {
 			}
 		}
 	}
-	if answered < 21 {
+	if answered < 25 {
 		t.Errorf("%d seeds were answered", answered)
 	}
 }

@@ -132,7 +132,7 @@ func (s *Server) register(answering *service.Service, e *edge) {
 		{pembav1.PermissionService_ServiceDesc, &permissionServer{service: answering, edge: e}},
 		{pembav1.TupleService_ServiceDesc, &tupleServer{service: answering, edge: e}},
 		{pembav1.SchemaService_ServiceDesc, &schemaServer{service: answering}},
-		{pembav1.StoreService_ServiceDesc, &storeServer{}},
+		{pembav1.StoreService_ServiceDesc, &storeServer{service: answering}},
 	} {
 		s.grpc.RegisterService(&r.desc, r.handler)
 		s.health.SetServingStatus(r.desc.ServiceName, healthpb.HealthCheckResponse_SERVING)

@@ -450,9 +450,6 @@ func TestRPCsOfLaterReleasesAreRefused(t *testing.T) {
 			_, err = stream.CloseAndRecv()
 			return err
 		},
-		"StoreService.CreateStore": func() error { _, err := w.stores.CreateStore(ctx, &pembav1.CreateStoreRequest{}); return err },
-		"StoreService.ListStores":  func() error { _, err := w.stores.ListStores(ctx, &pembav1.ListStoresRequest{}); return err },
-		"StoreService.DeleteStore": func() error { _, err := w.stores.DeleteStore(ctx, &pembav1.DeleteStoreRequest{}); return err },
 	} {
 		t.Run(rpc, func(t *testing.T) {
 			r := mustRefuse(t, call(), codes.Unimplemented, "NOT_IN_THIS_RELEASE")

@@ -43,38 +43,55 @@ func (p Page) At(token string) (Page, error) {
 	if token == "" {
 		return p, nil
 	}
-	bad := fault.New(fault.PageTokenMustBeReadable, "the page token cannot be read").
-		Do("send next_page_token as an answer of pemba carried it, unchanged")
-	if len(token) > pageTokenBytesMax {
-		return Page{}, bad
+	place, err := p.opened(token)
+	if err != nil {
+		return Page{}, err
 	}
-	b, err := base64.RawURLEncoding.DecodeString(token)
-	if err != nil || len(b) < 5 {
-		return Page{}, bad
-	}
-	body, sum := b[4:], crc32.ChecksumIEEE(b[4:])
-	if b[0] != byte(sum>>24) || b[1] != byte(sum>>16) || b[2] != byte(sum>>8) || b[3] != byte(sum) {
-		return Page{}, bad
-	}
-	snapshot, rest, found := strings.Cut(string(body), "\x00")
-	if !found || len(rest) < 16 {
-		return Page{}, bad
+	snapshot, rest, found := strings.Cut(string(place), "\x00")
+	if !found || len(rest) < 8 {
+		return Page{}, unreadableToken()
 	}
 	at, err := rel.ParseSnapshot(snapshot)
 	if err != nil {
-		return Page{}, bad
+		return Page{}, unreadableToken()
 	}
-	arguments, micros := binary.BigEndian.Uint64([]byte(rest[:8])), binary.BigEndian.Uint64([]byte(rest[8:16]))
+	micros := binary.BigEndian.Uint64([]byte(rest[:8]))
 	// The bounds are those of an expiry, so that the time is one at which a tuple
 	// can expire, and none is the zero time, which would mean now.
 	if micros == 0 || micros > uint64(pageTimeLast.UnixMicro()) {
-		return Page{}, bad
+		return Page{}, unreadableToken()
 	}
-	if arguments != p.arguments {
-		return Page{}, fault.New(fault.PageTokenMustFitTheRequest, "the page token is of a request with other arguments").
+	return Page{p.arguments, &at, time.UnixMicro(int64(micros)).UTC(), tupledb.Cursor(rest[8:])}, nil
+}
+
+func unreadableToken() error {
+	return fault.New(fault.PageTokenMustBeReadable, "the page token cannot be read").
+		Do("send next_page_token as an answer of pemba carried it, unchanged")
+}
+
+// opened is the place that a token leads to, where the token was made for a list
+// with these arguments.
+func (p Page) opened(token string) (place []byte, err error) {
+	if len(token) > pageTokenBytesMax {
+		return nil, unreadableToken()
+	}
+	b, err := base64.RawURLEncoding.DecodeString(token)
+	if err != nil || len(b) < 12 || binary.BigEndian.Uint32(b) != crc32.ChecksumIEEE(b[4:]) {
+		return nil, unreadableToken()
+	}
+	if binary.BigEndian.Uint64(b[4:]) != p.arguments {
+		return nil, fault.New(fault.PageTokenMustFitTheRequest, "the page token is of a request with other arguments").
 			Do("send the arguments of the first page with it; page_size alone may change")
 	}
-	return Page{arguments, &at, time.UnixMicro(int64(micros)).UTC(), tupledb.Cursor(rest[16:])}, nil
+	return b[12:], nil
+}
+
+// sealed is the token that leads to a place of this list.
+func (p Page) sealed(place []byte) string {
+	b := binary.BigEndian.AppendUint64(make([]byte, 4, 12+len(place)), p.arguments)
+	b = append(b, place...)
+	binary.BigEndian.PutUint32(b, crc32.ChecksumIEEE(b[4:]))
+	return base64.RawURLEncoding.EncodeToString(b)
 }
 
 // pageTimeLast is the last time that an expiry can be.
@@ -82,13 +99,9 @@ var pageTimeLast = time.Date(9999, 12, 31, 23, 59, 59, 999999000, time.UTC)
 
 // next is the token of the page after a position in a snapshot.
 func (p Page) next(of *tupledb.Snapshot, after tupledb.Cursor) string {
-	body := append([]byte(of.Token().Token()), 0)
-	body = binary.BigEndian.AppendUint64(body, p.arguments)
-	body = binary.BigEndian.AppendUint64(body, uint64(of.Time().UnixMicro()))
-	body = append(body, after...)
-	sum := crc32.ChecksumIEEE(body)
-	b := append([]byte{byte(sum >> 24), byte(sum >> 16), byte(sum >> 8), byte(sum)}, body...)
-	return base64.RawURLEncoding.EncodeToString(b)
+	place := append([]byte(of.Token().Token()), 0)
+	place = binary.BigEndian.AppendUint64(place, uint64(of.Time().UnixMicro()))
+	return p.sealed(append(place, after...))
 }
 
 // lookForPage opens the newest snapshot for a first page, and the first page's

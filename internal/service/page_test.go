@@ -103,7 +103,7 @@ func withTime(t *testing.T, token string, micros uint64) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	timeAt := 4 + strings.IndexByte(string(b[4:]), 0) + 1 + 8
+	timeAt := 12 + strings.IndexByte(string(b[12:]), 0) + 1
 	binary.BigEndian.PutUint64(b[timeAt:], micros)
 	binary.BigEndian.PutUint32(b, crc32.ChecksumIEEE(b[4:]))
 	return base64.RawURLEncoding.EncodeToString(b)

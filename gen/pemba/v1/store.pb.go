@@ -192,7 +192,8 @@ func (x *CreateStoreResponse) GetStore() *Store {
 // ListStoresRequest asks for the stores.
 type ListStoresRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Lists only stores whose name starts with this, at most 64 bytes. Empty: all of them.
+	// Lists only stores whose name starts with this. What no name can start with is
+	// STORE_NAME_MUST_BE_VALID. Empty: all of them.
 	NamePrefix string `protobuf:"bytes,1,opt,name=name_prefix,json=namePrefix,proto3" json:"name_prefix,omitempty"`
 	// How many stores a page may hold. Zero means 1,000; at most 10,000.
 	PageSize uint32 `protobuf:"varint,2,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
@@ -255,7 +256,8 @@ func (x *ListStoresRequest) GetPageToken() string {
 }
 
 // ListStoresResponse is a page of a ListStores. A list over stores is of no one state, so each store
-// carries its own snapshot. A store created or deleted between two pages may be listed or not.
+// carries its own snapshot. A store created or deleted between two pages may be listed or not; one that
+// is there all the while is listed once.
 type ListStoresResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The stores, by name.

@@ -30,17 +30,36 @@ const (
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// StoreService keeps the stores. A store is a tenant: a schema, tuples and a history of its own. No
-// question and no write reaches from one store into another.
+// StoreService keeps the stores. A store is a tenant: a schema, tuples, request ids and a history of its
+// own. No question and no write reaches from one store into another. The store `default` is there from
+// the beginning, and always.
 type StoreServiceClient interface {
-	// CreateStore makes an empty store, without a schema. A name that is taken is ALREADY_EXISTS,
-	// ALREADY_EXISTS.
+	// CreateStore makes an empty store, without a schema. When it is answered, the store is on the disk. A
+	// call that is repeated because its answer was lost may find the store made already.
+	//
+	// Besides the shared errors, it can answer:
+	//
+	//	ALREADY_EXISTS       ALREADY_EXISTS: the name is taken
+	//	RESOURCE_EXHAUSTED   STORES_MUST_STAY_WITHIN_BOUNDS: a server keeps 10,000 stores
+	//	UNAVAILABLE          DISK_MUST_TAKE_WRITES
 	CreateStore(ctx context.Context, in *CreateStoreRequest, opts ...grpc.CallOption) (*CreateStoreResponse, error)
-	// ListStores lists the stores, in the order of their names.
+	// ListStores lists the stores, in the order of their names. A page token fits the `name_prefix` that it
+	// was given for.
 	ListStores(ctx context.Context, in *ListStoresRequest, opts ...grpc.CallOption) (*ListStoresResponse, error)
-	// DeleteStore takes a store away with its schema, its tuples and its history. It cannot be undone. A
-	// store created later under the same name is another one: snapshots and page tokens of the old one are
-	// refused with SNAPSHOT_MUST_BE_OF_THIS_STORE.
+	// DeleteStore takes a store away with its schema, its tuples and its history, all of it or, where the
+	// server dies before it answers, perhaps none. It cannot be undone. It takes its turn among the store's
+	// writes: those before it are answered first, those after it are refused with STORE_MUST_EXIST. So is
+	// every question that comes later, and every watch ends with that; a question that is being answered
+	// is answered from before the deletion, or refused, and never from what is half deleted. The disk
+	// space is given back later.
+	//
+	// A store created later under the same name is another one: snapshots and page tokens of the old one are
+	// refused with SNAPSHOT_MUST_BE_OF_THIS_STORE. Deleting `default` makes it anew at once, empty; that
+	// is another one, too.
+	//
+	// Besides the shared errors, it can answer:
+	//
+	//	UNAVAILABLE          DISK_MUST_TAKE_WRITES
 	DeleteStore(ctx context.Context, in *DeleteStoreRequest, opts ...grpc.CallOption) (*DeleteStoreResponse, error)
 }
 
@@ -86,17 +105,36 @@ func (c *storeServiceClient) DeleteStore(ctx context.Context, in *DeleteStoreReq
 // All implementations must embed UnimplementedStoreServiceServer
 // for forward compatibility.
 //
-// StoreService keeps the stores. A store is a tenant: a schema, tuples and a history of its own. No
-// question and no write reaches from one store into another.
+// StoreService keeps the stores. A store is a tenant: a schema, tuples, request ids and a history of its
+// own. No question and no write reaches from one store into another. The store `default` is there from
+// the beginning, and always.
 type StoreServiceServer interface {
-	// CreateStore makes an empty store, without a schema. A name that is taken is ALREADY_EXISTS,
-	// ALREADY_EXISTS.
+	// CreateStore makes an empty store, without a schema. When it is answered, the store is on the disk. A
+	// call that is repeated because its answer was lost may find the store made already.
+	//
+	// Besides the shared errors, it can answer:
+	//
+	//	ALREADY_EXISTS       ALREADY_EXISTS: the name is taken
+	//	RESOURCE_EXHAUSTED   STORES_MUST_STAY_WITHIN_BOUNDS: a server keeps 10,000 stores
+	//	UNAVAILABLE          DISK_MUST_TAKE_WRITES
 	CreateStore(context.Context, *CreateStoreRequest) (*CreateStoreResponse, error)
-	// ListStores lists the stores, in the order of their names.
+	// ListStores lists the stores, in the order of their names. A page token fits the `name_prefix` that it
+	// was given for.
 	ListStores(context.Context, *ListStoresRequest) (*ListStoresResponse, error)
-	// DeleteStore takes a store away with its schema, its tuples and its history. It cannot be undone. A
-	// store created later under the same name is another one: snapshots and page tokens of the old one are
-	// refused with SNAPSHOT_MUST_BE_OF_THIS_STORE.
+	// DeleteStore takes a store away with its schema, its tuples and its history, all of it or, where the
+	// server dies before it answers, perhaps none. It cannot be undone. It takes its turn among the store's
+	// writes: those before it are answered first, those after it are refused with STORE_MUST_EXIST. So is
+	// every question that comes later, and every watch ends with that; a question that is being answered
+	// is answered from before the deletion, or refused, and never from what is half deleted. The disk
+	// space is given back later.
+	//
+	// A store created later under the same name is another one: snapshots and page tokens of the old one are
+	// refused with SNAPSHOT_MUST_BE_OF_THIS_STORE. Deleting `default` makes it anew at once, empty; that
+	// is another one, too.
+	//
+	// Besides the shared errors, it can answer:
+	//
+	//	UNAVAILABLE          DISK_MUST_TAKE_WRITES
 	DeleteStore(context.Context, *DeleteStoreRequest) (*DeleteStoreResponse, error)
 	mustEmbedUnimplementedStoreServiceServer()
 }
