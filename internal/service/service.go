@@ -3,6 +3,7 @@ package service
 import (
 	"context"
 	"fmt"
+	"maps"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -35,25 +36,28 @@ type Config struct {
 // TimeMaxDefault is far above what a question within its other budgets takes.
 const TimeMaxDefault = 10 * time.Second
 
-// compiledMax is how many compiled schemas are kept: of the newest versions of a
-// few stores, and of an older one that a list is still being paged at.
-const compiledMax = 8
+// compiledTextMax bounds the compiled schemas that are kept, by the bytes of their
+// texts; compiled, a schema takes seven times as much. Some thousand stores with
+// schemas of ordinary size are within it. Beyond it, a store that was not asked for
+// long has its schema compiled again, in a millisecond or a few.
+const compiledTextMax = 8 << 20
 
 // A Service answers. It is safe for concurrent use.
 type Service struct {
 	db       *tupledb.DB
 	readsMax int
 	timeMax  time.Duration
-	judging  int                        // reads
-	compiled atomic.Pointer[[]compiled] // the schemas compiled last, the newest of them first
+	judging  int                                       // reads
+	compiled atomic.Pointer[map[rel.Snapshot]compiled] // by the revision that wrote the schema; replaced, never changed
 
-	compiling  sync.Mutex // a thousand watchers who hear of one schema compile it once
+	compiling  sync.Mutex     // a thousand watchers who hear of one schema compile it once
+	inOrder    []rel.Snapshot // of what is in compiled, the oldest first; for whoever is compiling
+	textBytes  int            // of all their texts
 	watchQuiet time.Duration
 }
 
 // compiled is a schema version with what it means.
 type compiled struct {
-	at      rel.Snapshot // of the revision that wrote it
 	version uint64
 	schema  *schema.Schema
 }
@@ -72,7 +76,9 @@ func New(c Config) *Service {
 	if c.WatchQuiet == 0 {
 		c.WatchQuiet = WatchQuietDefault
 	}
-	return &Service{db: c.DB, readsMax: c.ReadsMax, timeMax: c.TimeMax, judging: c.JudgingReadsMax, watchQuiet: c.WatchQuiet}
+	s := &Service{db: c.DB, readsMax: c.ReadsMax, timeMax: c.TimeMax, judging: c.JudgingReadsMax, watchQuiet: c.WatchQuiet}
+	s.compiled.Store(&map[rel.Snapshot]compiled{})
+	return s
 }
 
 // budget is the time that a question has. When it is over, the question was too
@@ -189,28 +195,27 @@ func (s *Service) withSchema(name rel.Store, snap *tupledb.Snapshot) (*view, err
 		return nil, fault.Newf(fault.DataMustBeReadable, "schema version %d of the store %s no longer compiles: %s", stored.Number, name, faults[0].Sentence()).
 			Do("run the release of pemba that wrote it, or write a schema that this release reads")
 	}
-	s.remember(compiled{at, stored.Number, meaning})
+	s.remember(at, compiled{stored.Number, meaning})
 	return &view{snap, meaning, stored.Number}, nil
 }
 
 // known is a schema that was compiled before.
 func (s *Service) known(at rel.Snapshot) (compiled, bool) {
-	if all := s.compiled.Load(); all != nil {
-		for _, c := range *all {
-			if c.at == at {
-				return c, true
-			}
-		}
-	}
-	return compiled{}, false
+	c, ok := (*s.compiled.Load())[at]
+	return c, ok
 }
 
-// remember keeps a compiled schema. Two that race lose one of theirs, which is
-// then compiled once more.
-func (s *Service) remember(c compiled) {
-	next := []compiled{c}
-	if all := s.compiled.Load(); all != nil {
-		next = append(next, (*all)[:min(len(*all), compiledMax-1)]...)
+// remember keeps a compiled schema, and gives up those that were compiled first where
+// they are too much together. Whoever calls it is compiling.
+func (s *Service) remember(at rel.Snapshot, c compiled) {
+	next := maps.Clone(*s.compiled.Load())
+	next[at] = c
+	s.inOrder = append(s.inOrder, at)
+	s.textBytes += len(c.schema.Text())
+	for s.textBytes > compiledTextMax && len(s.inOrder) > 1 {
+		s.textBytes -= len(next[s.inOrder[0]].schema.Text())
+		delete(next, s.inOrder[0])
+		s.inOrder = s.inOrder[1:]
 	}
 	s.compiled.Store(&next)
 }
