@@ -119,8 +119,12 @@ const (
 	LowerBoundMustHold
 	SubjectMustBeIn
 
+	// Loading many tuples.
+	ImportMustContinue
+
 	// The machine.
 	StoresMustStayWithinBounds
+	StoreMustNotBeLoading
 	WalkMustStayWithinBudget
 	JudgingMustStayWithinBudget
 	DeadlineMustNotPass
@@ -218,7 +222,10 @@ var codes = [...]codeInfo{
 	LowerBoundMustHold:         {"LOWER_BOUND_MUST_HOLD", FailedPrecondition},
 	SubjectMustBeIn:            {"SUBJECT_MUST_BE_IN", FailedPrecondition},
 
+	ImportMustContinue: {"IMPORT_MUST_CONTINUE", FailedPrecondition},
+
 	StoresMustStayWithinBounds:  {"STORES_MUST_STAY_WITHIN_BOUNDS", ResourceExhausted},
+	StoreMustNotBeLoading:       {"STORE_MUST_NOT_BE_LOADING", Unavailable},
 	WalkMustStayWithinBudget:    {"WALK_MUST_STAY_WITHIN_BUDGET", ResourceExhausted},
 	JudgingMustStayWithinBudget: {"JUDGING_MUST_STAY_WITHIN_BUDGET", ResourceExhausted},
 	DeadlineMustNotPass:         {"DEADLINE_MUST_NOT_PASS", DeadlineExceeded},

@@ -20,20 +20,39 @@ type RequestID string
 
 // ParseRequestID reads an id of the client's choice.
 func ParseRequestID(s string) (RequestID, error) {
+	if err := checkClientID("a request", s); err != nil {
+		return "", err
+	}
+	return RequestID(s), nil
+}
+
+// An ImportID names one import, over all of its streams, in the form of a RequestID.
+type ImportID string
+
+// ParseImportID reads an id of the client's choice.
+func ParseImportID(s string) (ImportID, error) {
+	if err := checkClientID("an import", s); err != nil {
+		return "", err
+	}
+	return ImportID(s), nil
+}
+
+// checkClientID says whether a client may choose an id.
+func checkClientID(of, s string) error {
 	if s == "" || len(s) > RequestIDBytesMax {
-		return "", fault.Newf(fault.FieldMustBeWithinBounds, "a request id of %d bytes", len(s)).
+		return fault.Newf(fault.FieldMustBeWithinBounds, "%s id of %d bytes", of, len(s)).
 			Do("give one of 1 to %d bytes, for example a UUID", RequestIDBytesMax)
 	}
 	for _, r := range s {
 		if unicode.IsControl(r) {
-			return "", fault.Newf(fault.IDMustBeValid, "the request id %s has the character %U", quote(s), r).
-				Do("a request id has no control characters; a UUID is a good one")
+			return fault.Newf(fault.IDMustBeValid, "%s id, %s, has the character %U", of, quote(s), r).
+				Do("%s id has no control characters; a UUID is a good one", of)
 		}
 	}
 	if !utf8.ValidString(s) {
-		return "", fault.Newf(fault.IDMustBeValid, "the request id %s is not UTF-8", quote(s)).Do("encode it as UTF-8")
+		return fault.Newf(fault.IDMustBeValid, "%s id, %s, is not UTF-8", of, quote(s)).Do("encode it as UTF-8")
 	}
-	return RequestID(s), nil
+	return nil
 }
 
 // Bounds on metadata, which is kept as long as the history.

@@ -3,6 +3,7 @@ package rpc
 import (
 	"encoding/binary"
 	"fmt"
+	"io"
 	"maps"
 	"slices"
 	"sync"
@@ -128,6 +129,41 @@ func lists(t *testing.T, w *world, store string) requestsOf {
 	ctx := t.Context()
 	viewers := &pembav1.TupleFilter{ObjectType: "project", Relation: "viewer"}
 	return requestsOf{
+		pembav1.TupleService_ListHistory_FullMethodName: {
+			func() error {
+				_, err := w.tuples.ListHistory(ctx, &pembav1.ListHistoryRequest{Store: store})
+				return err
+			},
+			func() error {
+				_, err := w.tuples.ListHistory(ctx, &pembav1.ListHistoryRequest{Store: store, Scope: &pembav1.ListHistoryRequest_Object{Object: "project:p1"}})
+				return err
+			},
+			func() error {
+				_, err := w.tuples.ListHistory(ctx, &pembav1.ListHistoryRequest{Store: store, Scope: &pembav1.ListHistoryRequest_Subject{Subject: "user:ana"}})
+				return err
+			},
+		},
+		pembav1.TupleService_ExportTuples_FullMethodName: {func() error {
+			stream, err := w.tuples.ExportTuples(ctx, &pembav1.ExportTuplesRequest{Store: store})
+			for err == nil {
+				_, err = stream.Recv()
+			}
+			if err == io.EOF {
+				return nil
+			}
+			return err
+		}},
+		pembav1.TupleService_ImportTuples_FullMethodName: {func() error { // into a store with tuples: ordinary writes
+			stream, err := w.tuples.ImportTuples(ctx)
+			if err != nil {
+				return err
+			}
+			if err := stream.Send(&pembav1.ImportTuplesRequest{Store: store, ImportId: "i", Tuples: []*pembav1.Tuple{tuple("team:core", "lead", "user:sam")}}); err != nil {
+				return err
+			}
+			_, err = stream.CloseAndRecv()
+			return err
+		}},
 		pembav1.TupleService_ReadTuples_FullMethodName: {
 			func() error {
 				_, err := w.tuples.ReadTuples(ctx, &pembav1.ReadTuplesRequest{Store: store, CountOnly: true})

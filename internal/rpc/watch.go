@@ -75,7 +75,7 @@ func differenceBytes(d schema.Difference) int {
 }
 
 func watchResponse(m service.WatchMessage) *pembav1.WatchResponse {
-	response := &pembav1.WatchResponse{Snapshot: m.Snapshot.Token(), Checkpoint: m.Checkpoint, LastPiece: m.Last}
+	response := &pembav1.WatchResponse{Snapshot: m.Snapshot.Token(), Checkpoint: m.Checkpoint, LastPiece: m.Last, ImportedCount: m.Imported}
 	if m.Checkpoint {
 		return response
 	}
@@ -129,6 +129,8 @@ func causeToProto(c service.Cause) pembav1.Cause {
 		return pembav1.Cause_CAUSE_SCHEMA_WRITTEN
 	case service.CauseExpired:
 		return pembav1.Cause_CAUSE_EXPIRED
+	case service.CauseImported:
+		return pembav1.Cause_CAUSE_IMPORTED
 	default:
 		return pembav1.Cause_CAUSE_UNSPECIFIED
 	}

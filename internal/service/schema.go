@@ -185,6 +185,10 @@ func (f *fittingSchema) changed(ctx context.Context, snap *tupledb.Snapshot) ([]
 		if err != nil {
 			return nil, err
 		}
+		if change.Cause == tupledb.CauseImported { // the log does not name its tuples
+			return nil, fault.Newf(fault.StoreMustNotBeLoading, "an import was finished while the schema was judged").
+				Do("write the schema again: it is then judged with what was imported")
+		}
 		for _, tuples := range [][]rel.Tuple{change.Put, change.Touch, change.Delete} {
 			for _, t := range tuples {
 				keys = append(keys, t.Key)

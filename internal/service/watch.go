@@ -45,6 +45,7 @@ type WatchMessage struct {
 	Revision Revision
 	Changes  []rel.Change
 	Schema   *SchemaWritten // where the revision is one of the schema
+	Imported uint64         // how many tuples were imported, where it is a bulk load
 	Last     bool           // the write ends with this message
 }
 
@@ -62,9 +63,10 @@ type Cause = tupledb.Cause
 
 // The causes.
 const (
-	CauseWrite   = tupledb.CauseWrite
-	CauseSchema  = tupledb.CauseSchema
-	CauseExpired = tupledb.CauseExpired
+	CauseWrite    = tupledb.CauseWrite
+	CauseSchema   = tupledb.CauseSchema
+	CauseExpired  = tupledb.CauseExpired
+	CauseImported = tupledb.CauseImported
 )
 
 // A SchemaWritten is a schema version by how it differs from the one before, or
@@ -102,6 +104,9 @@ const (
 func (s *Service) Watch(ctx context.Context, q WatchQuery, send func(WatchMessage) error) error {
 	store, err := s.db.Store(q.Store)
 	if err != nil {
+		return err
+	}
+	if err := store.MustNotBeLoading(); err != nil {
 		return err
 	}
 	start, err := startOf(store, q.Start)
@@ -299,14 +304,15 @@ func (w *watcher) selects(t rel.Tuple) bool {
 }
 
 // begin starts a revision. Where it is one of the schema, its differences are
-// sent whatever the filters are: what the tuples mean may have changed.
+// sent whatever the filters are: what the tuples mean may have changed. So is a bulk
+// load, whose tuples are not in the log: any of them may be what was asked for.
 func (w *watcher) begin(p tupledb.Part) error {
 	revision, err := w.service.revisionOf(w.token, p)
 	if err != nil {
 		return err
 	}
-	w.piece = WatchMessage{Snapshot: w.snapshot(p.Revision - 1), Revision: revision}
-	w.room, w.asked = WatchPieceBytesMax, false
+	w.piece = WatchMessage{Snapshot: w.snapshot(p.Revision - 1), Revision: revision, Imported: p.Imported}
+	w.room, w.asked = WatchPieceBytesMax, p.Imported > 0
 	if p.Schema == 0 {
 		return nil
 	}

@@ -19,8 +19,11 @@ const (
 	CauseSchema Cause = 1 // somebody wrote a schema
 	// CauseExpired is a revision of pemba's own: its tuples were not there any more.
 	CauseExpired Cause = 2
+	// CauseImported is a bulk load into a store without tuples. The log only counts
+	// what it brought.
+	CauseImported Cause = 3
 
-	causesEnd Cause = 3
+	causesEnd Cause = 4
 )
 
 func (c Cause) String() string {
@@ -31,6 +34,8 @@ func (c Cause) String() string {
 		return "schema"
 	case CauseExpired:
 		return "expired"
+	case CauseImported:
+		return "imported"
 	default:
 		panic(invariant.Unreachable("cause", uint8(c)))
 	}
@@ -50,6 +55,9 @@ type Change struct {
 	// Schema is the number of the schema version that this revision brought, or
 	// 0. A snapshot at the revision has the text.
 	Schema uint64
+	// Imported is how many tuples were loaded, where the cause is Imported. They are
+	// the store's at this revision, all of them.
+	Imported uint64
 	// Metadata is what the writer gave to keep with the change.
 	Metadata []byte
 	Actor    rel.Subject // on whose behalf; zero for nobody
@@ -173,8 +181,9 @@ func revisionOfChangeKey(key []byte) (rel.Revision, bool) {
 const changeForm = 3
 
 // appendChange encodes a change without its revision, which is in the key:
-// form, cause, time, schema number, metadata, actor, and the tuples put, touched and
-// deleted, each as the six fields that keys have and its attributes.
+// form, cause, time, schema number, how many tuples were imported, metadata, actor, and
+// the tuples put, touched and deleted, each as the six fields that keys have and its
+// attributes.
 func appendChange(b []byte, c *Commit, micros int64) []byte {
 	b = append(b, changeForm, byte(c.Cause))
 	b = binary.AppendVarint(b, micros)
@@ -183,6 +192,7 @@ func appendChange(b []byte, c *Commit, micros int64) []byte {
 		number = c.Schema.Number
 	}
 	b = binary.AppendUvarint(b, number)
+	b = binary.AppendUvarint(b, c.imported)
 	b = binary.AppendUvarint(b, uint64(len(c.Metadata)))
 	b = append(b, c.Metadata...)
 	b = appendText(b, actorText(c.Actor))
@@ -249,6 +259,9 @@ func decodeChangeHead(b []byte) (c Change, counts [3]uint64, tuples []byte, ok b
 	b = b[n:]
 	var metadata uint64
 	if c.Schema, b, ok = nextCount(b); !ok {
+		return Change{}, counts, nil, false
+	}
+	if c.Imported, b, ok = nextCount(b); !ok || (c.Imported > 0) != (c.Cause == CauseImported) {
 		return Change{}, counts, nil, false
 	}
 	if metadata, b, ok = nextCount(b); !ok || metadata > uint64(len(b)) {

@@ -34,7 +34,8 @@ type Commit struct {
 	// Request is kept with the commit. Alone it makes no revision, and is written.
 	Request *Request
 
-	expired [][]byte // the entries of what is deleted with the cause Expired
+	expired  [][]byte // the entries of what is deleted with the cause Expired
+	imported uint64   // how many tuples were loaded before, with the cause Imported
 }
 
 func (c *Commit) isEmpty() bool {
@@ -97,6 +98,9 @@ func (s *Store) takeTurn(ctx context.Context, judge func(*Snapshot) (Commit, err
 		return nil, err
 	}
 	if err := s.db.takesWrites(); err != nil {
+		return nil, err
+	}
+	if err := s.MustNotBeLoading(); err != nil {
 		return nil, err
 	}
 	last := s.newest

@@ -25,6 +25,7 @@ type DB struct {
 	lock    *pebble.Lock
 	random  io.Reader
 	reads   func(key []byte) // a Config's Reads
+	loads   *loadFiles
 
 	stores     atomic.Pointer[map[rel.Store]*Store]
 	storing    chan struct{} // holds one token: whoever has it may create and delete stores
@@ -66,6 +67,9 @@ type Store struct {
 	settled       atomic.Int64         // every commit has a later time; raised by whoever has the turn
 	head          atomic.Pointer[head] // the newest that is published
 	news          bell                 // rung when another head is published
+
+	load     atomic.Pointer[Load]     // the bulk load under way; nil where there is none
+	imported atomic.Pointer[loadMark] // the last load that was finished; nil where none was
 
 	floor      atomic.Uint64 // the oldest revision that can be read
 	collecting sync.Mutex    // held by whoever deletes what nobody reads any more

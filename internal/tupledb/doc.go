@@ -41,6 +41,7 @@
 //	e expiry (8 bytes, microseconds)object type·object id·class relation·subject type·subject id·subject relation· ^revision -> (empty)
 //	i caller·request id·                                                                       -> the request: its body's hash, when, what it did
 //	h ·                                                                                        -> the oldest revision that can be read
+//	l ·                                                                                        -> the bulk load: how far it is, of which import
 //	o time (8 bytes)caller·request id·                                          -> nothing: the requests, the oldest first
 //	s ·                                                                              ^revision -> schema number, time, text
 //	0 m format·                                                                                -> version of this table
@@ -71,6 +72,12 @@
 // changes nothing, so it is there exactly when its write is. It is good for a day;
 // later writes delete it. The caller is empty as long as nobody is known by name.
 //
+// A bulk load writes versions of the revision after the head, without an entry in
+// the change log: until that is written they are of no state. The load's record says
+// that they belong there. It stays when the load is finished, so that whoever finishes
+// it twice gets the same answer.
+//
 // Start reading at Store.Update for writes, at Snapshot for reads, at Store.Parts for
-// what changed, and at DB.CreateStore and DB.DeleteStore for stores.
+// what changed, at DB.CreateStore and DB.DeleteStore for stores, and at Load for tuples
+// by the million.
 package tupledb

@@ -8,6 +8,7 @@ import (
 
 	"github.com/cockroachdb/pebble/v2"
 
+	"github.com/pemba-io/pemba/internal/fault"
 	"github.com/pemba-io/pemba/internal/rel"
 )
 
@@ -20,9 +21,12 @@ import (
 // as it is, as it was from the moment that the other one expired; whoever writes
 // next is judged on that state. What was put again or touched in the meantime has
 // a newer version, and is not deleted.
+//
+// While the store is being loaded nothing is due: what expires in a load is of no
+// state yet.
 func (s *Store) DeleteExpired(ctx context.Context) (deleted int, more bool, err error) {
 	due, err := s.hasDue()
-	if err != nil || !due {
+	if err != nil || !due || s.load.Load() != nil {
 		return 0, false, err
 	}
 	var x expired
@@ -34,6 +38,8 @@ func (s *Store) DeleteExpired(ctx context.Context) (deleted int, more bool, err 
 	})
 	if err == nil {
 		err = s.forget(x.outlived)
+	} else if fault.Is(err, fault.StoreMustNotBeLoading) { // by now
+		return 0, false, nil
 	}
 	return len(x.tuples), x.more, err
 }

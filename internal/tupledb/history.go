@@ -47,13 +47,17 @@ func (s *Store) mustBeWithinHistory(r rel.Revision) error {
 // replaced is needed by no revision from the change's own on, so the version before
 // it goes, in both indexes and among the expiries, and a deletion goes itself, since
 // then nothing is below it. The change goes with the last of that, so the beginning
-// of the log is how far it has come, and doing the last piece again does no harm.
+// of the log is how far it has come, and doing the last piece again does no harm. An
+// import replaced nothing: it found no tuple, an expired one neither.
 // None of it waits for an fsync.
 func (s *Store) Collect(ctx context.Context) (more bool, err error) {
 	if err := s.enter(); err != nil {
 		return false, err
 	}
 	defer s.leave()
+	if s.load.Load() != nil {
+		return false, nil // it would write between the keys that are being loaded
+	}
 	s.collecting.Lock()
 	defer s.collecting.Unlock()
 	if err := s.mustNotEnd(); err != nil {

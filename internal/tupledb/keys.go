@@ -25,6 +25,7 @@ const (
 	kindForward kind = 'f'
 	kindRequest kind = 'i'
 	kindHistory kind = 'h'
+	kindLoad    kind = 'l'
 	kindMeta    kind = 'm'
 	kindOldest  kind = 'o' // requests by their time
 	kindReverse kind = 'r'
@@ -140,6 +141,11 @@ func parseOldestKey(s string) (micros int64, caller string, id rel.RequestID, ok
 // appendFloorKey is where the history of a store begins.
 func appendFloorKey(key []byte, n storeNumber) []byte {
 	return append(appendKind(key, n, kindHistory), 0)
+}
+
+// appendLoadKey is where the bulk load of a store is kept.
+func appendLoadKey(key []byte, n storeNumber) []byte {
+	return append(appendKind(key, n, kindLoad), 0)
 }
 
 func appendMetaKey(key []byte, fields ...string) []byte {

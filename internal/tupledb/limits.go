@@ -21,6 +21,19 @@ const (
 	// looks at whether to go on; a batch of them is half a megabyte.
 	collectedAtOnceMax = 2_000
 
+	// chunkBytesMax is how much of a bulk load is gathered in memory before it is
+	// written: 300,000 tuples with UUIDs. What does not fit into one chunk is merged
+	// with the next by compactions, so fewer chunks cost less, and memory more.
+	chunkBytesMax = 64 << 20
+
+	// loadSublevelsMax is how many tables may lie above each other at a place before a
+	// load waits for compactions: far more than it leaves on a machine that is not
+	// busy, and far below where writers are stopped.
+	loadSublevelsMax = 30
+
+	// loadSweptAtOnceMax is how many keys one batch deletes of a load that is given up.
+	loadSweptAtOnceMax = 10_000
+
 	// hopsMax is how many versions newer than the snapshot a scan steps over
 	// before it seeks past the rest: a step costs 0.1 us and a seek 2 us and up,
 	// but both count as a read, and a tuple that was rewritten a thousand times

@@ -61,6 +61,10 @@ func (db *DB) open(dir string, on vfs.FS, cfg Config) error {
 	if db.pebble, err = openPebble(dir, options); err != nil {
 		return whyNotOpened(dir, err)
 	}
+	db.loads = newLoadFiles(dir, options, db.pebble.TableFormat())
+	if err := db.loads.clear(); err != nil {
+		return errors.Join(whyNotOpened(dir, err), db.pebble.Close())
+	}
 	if err := db.load(dir, cfg); err != nil {
 		return errors.Join(err, db.pebble.Close())
 	}

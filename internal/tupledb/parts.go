@@ -42,6 +42,7 @@ type Part struct {
 	Time     time.Time
 	Cause    Cause
 	Schema   uint64 // as in Change
+	Imported uint64 // as in Change
 	Metadata []byte
 	Actor    rel.Subject
 	// Last says that the change ends with this part.
@@ -125,7 +126,7 @@ func readPart(it iterator, at *Position, room, most int) (part Part, read int, e
 	if !ok || at.offset > len(tuples) {
 		return Part{}, 0, malformedChange(at.Revision)
 	}
-	part = Part{Revision: at.Revision, Time: c.Time, Cause: c.Cause, Schema: c.Schema, Metadata: c.Metadata, Actor: c.Actor, first: at.tuples, counts: counts}
+	part = Part{Revision: at.Revision, Time: c.Time, Cause: c.Cause, Schema: c.Schema, Imported: c.Imported, Metadata: c.Metadata, Actor: c.Actor, first: at.tuples, counts: counts}
 	whole := counts[0] + counts[1] + counts[2]
 	left := tuples[at.offset:]
 	// The last tuple begins before room is spent and may end after.

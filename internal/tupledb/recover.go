@@ -135,6 +135,9 @@ func (s *Store) recover() error {
 	}
 	s.head.Store(h)
 	s.newest = &revising{head: h, store: s}
+	if err := s.recoverLoad(h); err != nil {
+		return err
+	}
 	snap := &Snapshot{store: s, head: h, revision: h.revision}
 	if err := s.enter(); err != nil {
 		return err

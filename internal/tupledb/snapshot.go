@@ -108,6 +108,9 @@ func (s *Store) now(h *head) time.Time {
 func inMicros(micros int64) time.Time { return time.UnixMicro(micros).UTC() }
 
 func (s *Store) open(h *head, r rel.Revision, now time.Time) (*Snapshot, error) {
+	if err := s.MustNotBeLoading(); err != nil {
+		return nil, err
+	}
 	if err := s.enter(); err != nil {
 		return nil, err
 	}

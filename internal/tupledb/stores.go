@@ -23,6 +23,7 @@ import (
 //
 //   - The deletion takes the store's write turn, so every write before it is
 //     published, and every write after it is refused.
+//   - It takes the turn of a bulk load, too, whose tables are no writes.
 //   - Whoever collects what is past the history is waited for, a bounded piece of work.
 //   - Readers are told before anything is deleted. Who has an iterator open reads on
 //     in what that sees, which is whole; who opens one looks afterwards whether the
@@ -164,12 +165,11 @@ func (db *DB) DeleteStore(ctx context.Context, name rel.Store) (last rel.Snapsho
 	}
 	defer s.leave()
 	const before = "the store was deleted; it is as it was"
-	select {
-	case <-s.turn:
-	case <-ctx.Done():
-		return rel.Snapshot{}, gone(ctx, before)
+	giveBack, err := s.takeTurns(ctx, before)
+	if err != nil {
+		return rel.Snapshot{}, err
 	}
-	defer func() { s.turn <- struct{}{} }()
+	defer giveBack()
 	if err := s.mustBeHere(); err != nil { // another deletion had the turn before
 		return rel.Snapshot{}, err
 	}
@@ -189,6 +189,41 @@ func (db *DB) DeleteStore(ctx context.Context, name rel.Store) (last rel.Snapsho
 	s.collecting.Lock()
 	defer s.collecting.Unlock()
 	return s.Head(), s.end(batch, heir)
+}
+
+// takeTurns waits for the write turn, and before it for the turn of a bulk load that
+// is under way: its tables come beside all writers, and none may come after the
+// deletion. A load can begin and end while nobody has the store's turn.
+func (s *Store) takeTurns(ctx context.Context, before string) (giveBack func(), err error) {
+	for {
+		l := s.load.Load()
+		if l != nil {
+			select {
+			case <-l.turn:
+			case <-ctx.Done():
+				return nil, gone(ctx, before)
+			}
+		}
+		giveLoadBack := func() {
+			if l != nil {
+				l.turn <- struct{}{}
+			}
+		}
+		select {
+		case <-s.turn:
+		case <-ctx.Done():
+			giveLoadBack()
+			return nil, gone(ctx, before)
+		}
+		if s.load.Load() == l {
+			return func() {
+				s.turn <- struct{}{}
+				giveLoadBack()
+			}, nil
+		}
+		s.turn <- struct{}{}
+		giveLoadBack()
+	}
 }
 
 // erase puts into a batch what deletes all that is stored of the store, and its

@@ -18,6 +18,7 @@ type Report struct {
 	Versions int // of tuples, tombstones included
 	Schemas  int // versions
 	Requests int // that are kept
+	Loading  int // tuples of a bulk load that is not published
 
 	// Problems are the first disagreements found, one sentence each, and More is
 	// how many there are beyond them. A store in order has neither.
@@ -47,7 +48,8 @@ func (r *Report) problem(format string, args ...any) {
 // increase, and each change is one: what was put was not there, what was touched
 // was there with other attributes, what was deleted was there as the log has it.
 // Of what is from before the history the log says nothing, and the two indexes are
-// compared with each other. Whether an expired tuple was there is decided by the change's own time. Each
+// compared with each other, and likewise what was loaded in bulk, which the log only
+// counts, and what is being loaded. Whether an expired tuple was there is decided by the change's own time. Each
 // tuple that will expire has its entry among the expiries, and each entry there is
 // of a version.
 type verification struct {
@@ -57,6 +59,7 @@ type verification struct {
 	floor      rel.Revision // what is below it may be gone, and is of no revision
 	now        time.Time
 	logged     rel.Revision // the last in the log as the indexes are read: later than head where writers go on
+	loads      loadVerification
 	report     *Report
 	probe      iterator
 	key, value []byte
@@ -80,6 +83,9 @@ func (s *Store) Verify(ctx context.Context) (*Report, error) {
 	// After the iterator is open: from this floor on it sees everything.
 	v.floor = min(s.Floor(), h.revision)
 
+	if err := v.loading(); err != nil {
+		return nil, err
+	}
 	changes, err := v.changeLog()
 	if err != nil {
 		return nil, err
@@ -104,6 +110,7 @@ func (s *Store) Verify(ctx context.Context) (*Report, error) {
 	if forward.there != reverse.there {
 		v.report.problem("the forward index has %d tuples that are there, the reverse index %d", forward.there, reverse.there)
 	}
+	v.loaded(forward, reverse)
 	if err := v.requests(); err != nil {
 		return nil, err
 	}
@@ -187,7 +194,8 @@ func (v *verification) changeLog() (changes int, err error) {
 				v.schemaNumber(r, c.Schema)
 			}
 		}
-		changes += len(c.Put) + len(c.Touch) + len(c.Delete)
+		changes += len(c.Put) + len(c.Touch) + len(c.Delete) + int(c.Imported)
+		v.loads.imported(&c)
 		return v.tuples(&c)
 	})
 	if err != nil {
@@ -220,7 +228,7 @@ func (v *verification) schemaNumber(r rel.Revision, number uint64) {
 // written since the verification began is in the log that is read with it. What
 // is not would come alive when the head gets there.
 func (v *verification) isLater(key []byte, r rel.Revision) bool {
-	if r > v.logged {
+	if r > v.logged && r != v.loads.underWay {
 		v.report.problem("%v is of revision %d, which the log does not have", keyText(key), r)
 	}
 	return r > v.head.revision
@@ -336,7 +344,7 @@ func (v *verification) mustHave(prefix []byte, r rel.Revision, value []byte, whe
 
 // An indexCount is what an index holds at the head; recent are the versions that the
 // history brought.
-type indexCount struct{ there, expired, versions, recent int }
+type indexCount struct{ there, expired, versions, recent, loading int }
 
 // index checks one index by itself and counts it.
 func (v *verification) index(k kind) (count indexCount, err error) {
@@ -344,10 +352,11 @@ func (v *verification) index(k kind) (count indexCount, err error) {
 	if k == kindReverse {
 		parse = parseReverse
 	}
-	var prefix []byte    // of the version before, which is the newer one
-	var newer bool       // whether that one is live
-	var later []byte     // the prefix of the last version that is newer than the head
-	endTuple := func() { // the version before was the oldest of its tuple
+	var prefix []byte      // of the version before, which is the newer one
+	var newer bool         // whether that one is live
+	var later []byte       // the prefix of the last version that is newer than the head
+	var above rel.Revision // the version before's
+	endTuple := func() {   // the version before was the oldest of its tuple
 		if prefix != nil && !newer {
 			v.report.problem("%v begins with a tombstone", keyText(prefix))
 		}
@@ -356,6 +365,10 @@ func (v *verification) index(k kind) (count indexCount, err error) {
 		key := it.Key()
 		n := splitKey(key)
 		r := revisionOf(key[n:])
+		if r == v.loads.underWay {
+			count.loading++
+			return v.loadedVersion(k, it)
+		}
 		if v.isLater(key, r) {
 			later = append(later[:0], key[:n]...)
 			return nil
@@ -363,7 +376,8 @@ func (v *verification) index(k kind) (count indexCount, err error) {
 		count.versions++
 		if r >= v.floor {
 			count.recent++
-		} else if k == kindForward {
+		}
+		if isLogged := r >= v.floor && !v.loads.counts(k, r); !isLogged && k == kindForward {
 			if err := v.hasReverse(key[fieldsAt:splitKey(key)], r, it.Value()); err != nil {
 				return err
 			}
@@ -377,6 +391,7 @@ func (v *verification) index(k kind) (count indexCount, err error) {
 			if !newer && !live {
 				v.report.problem("%v is a tombstone under another", keyText(key))
 			}
+			v.loads.mustNotCover(v.report, above, key, live)
 		} else {
 			endTuple()
 			prefix = append(prefix[:0], key[:n]...)
@@ -396,7 +411,7 @@ func (v *verification) index(k kind) (count indexCount, err error) {
 				}
 			}
 		}
-		newer = live
+		newer, above = live, r
 		return nil
 	})
 	endTuple()

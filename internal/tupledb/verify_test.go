@@ -304,13 +304,16 @@ func FuzzDecodeChange(f *testing.F) {
 	}
 	f.Add(appendChange(nil, &c, time.Date(2026, 1, 2, 3, 4, 5, 6000, time.UTC).UnixMicro()))
 	f.Add(appendChange(nil, &Commit{}, -5))
+	f.Add(appendChange(nil, &Commit{Cause: CauseImported, imported: 300}, 5))
 	f.Add([]byte{changeForm, 0, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0x0f, 0})
 	f.Fuzz(func(t *testing.T, b []byte) {
 		got, ok := decodeChange(b)
 		if !ok {
 			return
 		}
-		again := Commit{Put: got.Put, Touch: got.Touch, Delete: got.Delete, Metadata: got.Metadata, Actor: got.Actor, Cause: got.Cause}
+		again := Commit{
+			Put: got.Put, Touch: got.Touch, Delete: got.Delete, Metadata: got.Metadata, Actor: got.Actor, Cause: got.Cause, imported: got.Imported,
+		}
 		if got.Schema != 0 {
 			again.Schema = &SchemaVersion{Number: got.Schema}
 		}
@@ -323,7 +326,7 @@ func FuzzDecodeChange(f *testing.F) {
 
 func sameChange(a, b Change) bool {
 	return slices.Equal(a.Put, b.Put) && slices.Equal(a.Touch, b.Touch) && slices.Equal(a.Delete, b.Delete) &&
-		a.Time.Equal(b.Time) && a.Cause == b.Cause && a.Schema == b.Schema && string(a.Metadata) == string(b.Metadata)
+		a.Time.Equal(b.Time) && a.Cause == b.Cause && a.Schema == b.Schema && a.Imported == b.Imported && string(a.Metadata) == string(b.Metadata)
 }
 
 // The stored form of a change, byte for byte: a change here is a change of the
@@ -338,12 +341,23 @@ func TestChangesAreStoredAsWritten(t *testing.T) {
 		Cause:    CauseSchema,
 	}
 	got := appendChange(nil, &c, 1_000_000)
-	want := "\x03\x01\x80\x89\x7a\x02\x03why\x00\x01\x01\x01" +
+	want := "\x03\x01\x80\x89\x7a\x02\x00\x03why\x00\x01\x01\x01" +
 		"doc\x00p1\x00viewer\x00user\x00ana\x00\x00" + "\x00" +
 		"doc\x00p1\x00viewer\x00user\x00bob\x00\x00" + "\x01\xac\x02" +
 		"doc\x00p1\x00viewer\x00team\x00core\x00member\x00" + "\x06\x01c\x07{\"n\":1}"
 	if string(got) != want {
 		t.Errorf("\n got %q\nwant %q", got, want)
+	}
+	imported := Commit{Cause: CauseImported, imported: 300, Metadata: []byte("why")}
+	if got := string(appendChange(nil, &imported, 1_000_000)); got != "\x03\x03\x80\x89\x7a\x00\xac\x02\x03why\x00\x00\x00\x00" {
+		t.Errorf("an import is stored as %q", got)
+	}
+	mark := loadMark{state: loadLoading, fresh: true, revision: 2, loaded: 300, id: "x"}
+	if got := string(mark.encode()); got != "\x01\x01\x01\x02\xac\x02x" {
+		t.Errorf("a load is stored as %q", got)
+	}
+	if again, ok := decodeLoadMark(mark.encode()); !ok || again != mark {
+		t.Errorf("the load's mark became %+v, %t", again, ok)
 	}
 	if got := string(encodeSchema(SchemaVersion{Number: 300, Written: inMicros(1), Text: "use roles"})); got != "\xac\x02\x02use roles" {
 		t.Errorf("a schema is stored as %q", got)
