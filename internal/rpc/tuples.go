@@ -3,7 +3,6 @@ package rpc
 import (
 	"context"
 
-	"google.golang.org/grpc"
 	"google.golang.org/protobuf/proto"
 
 	pembav1 "github.com/pemba-io/pemba/gen/pemba/v1"
@@ -97,14 +96,4 @@ func readResponse(q service.ReadQuery, a service.ReadAnswer) *pembav1.ReadTuples
 		response.Tuples[i] = tupleToProto(t)
 	}
 	return response
-}
-
-// ImportTuples is not in this release.
-func (*tupleServer) ImportTuples(grpc.ClientStreamingServer[pembav1.ImportTuplesRequest, pembav1.ImportTuplesResponse]) error {
-	return notInThisRelease("TupleService.ImportTuples", "use Write with `touch`, a thousand tuples at a time")
-}
-
-// ExportTuples is not in this release.
-func (*tupleServer) ExportTuples(*pembav1.ExportTuplesRequest, grpc.ServerStreamingServer[pembav1.ExportTuplesResponse]) error {
-	return notInThisRelease("TupleService.ExportTuples", "use ReadTuples: all of its pages are of one snapshot")
 }

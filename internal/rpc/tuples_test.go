@@ -3,7 +3,6 @@ package rpc
 import (
 	"context"
 	"fmt"
-	"io"
 	"slices"
 	"strings"
 	"testing"
@@ -430,26 +429,6 @@ func TestRPCsOfLaterReleasesAreRefused(t *testing.T) {
 	for rpc, call := range map[string]func() error{
 		"PermissionService.ListObjects":  func() error { _, err := w.permissions.ListObjects(ctx, &pembav1.ListObjectsRequest{}); return err },
 		"PermissionService.ListSubjects": func() error { _, err := w.permissions.ListSubjects(ctx, &pembav1.ListSubjectsRequest{}); return err },
-		"TupleService.ExportTuples": func() error {
-			stream, err := w.tuples.ExportTuples(ctx, &pembav1.ExportTuplesRequest{})
-			if err == nil {
-				_, err = stream.Recv()
-			}
-			return err
-		},
-		"TupleService.ImportTuples": func() error {
-			stream, err := w.tuples.ImportTuples(ctx)
-			if err != nil {
-				return err
-			}
-			for range 3 {
-				if err := stream.Send(&pembav1.ImportTuplesRequest{}); err != nil && err != io.EOF {
-					return err
-				}
-			}
-			_, err = stream.CloseAndRecv()
-			return err
-		},
 	} {
 		t.Run(rpc, func(t *testing.T) {
 			r := mustRefuse(t, call(), codes.Unimplemented, "NOT_IN_THIS_RELEASE")

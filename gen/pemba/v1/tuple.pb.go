@@ -1689,22 +1689,24 @@ type ImportTuplesRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The store loaded. Read from the first message of a stream. Empty means `default`.
 	Store string `protobuf:"bytes,1,opt,name=store,proto3" json:"store,omitempty"`
-	// Names the import, so that it can be resumed: an id of the client's choice, 1 to 128 bytes, the same
-	// on every stream of one import. Read from the first message of a stream; required there.
+	// Names the import, so that it can be resumed: an id of the client's choice, 1 to 128 bytes without
+	// control characters, the same on every stream of one import and new for every import. Read from the
+	// first message of a stream; required there.
 	ImportId string `protobuf:"bytes,2,opt,name=import_id,json=importId,proto3" json:"import_id,omitempty"`
 	// What Watch and ListHistory show beside the import, bounded as WriteRequest.metadata. Read from the
-	// first message of a stream; of several streams of one import, the last one's counts.
+	// first message of a stream; of several streams of one import, that of the one that finishes it counts.
 	Metadata map[string]string `protobuf:"bytes,3,rep,name=metadata,proto3" json:"metadata,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	// How many tuples of the import come before the first one of this message, those of earlier streams
-	// included.
+	// included. In a message without tuples: how many must have come, so 0 asks for nothing.
 	Offset uint64 `protobuf:"varint,4,opt,name=offset,proto3" json:"offset,omitempty"`
 	// Tuples to load, at most 10,000 and, as gRPC servers refuse larger messages, less than 4 MiB. For a
 	// store with data at most 1,000. Where a tuple comes twice, the later one counts.
 	Tuples []*Tuple `protobuf:"bytes,5,rep,name=tuples,proto3" json:"tuples,omitempty"`
-	// True on the last message of the import: judge the rules and publish.
+	// True on the last message of the import: judge the rules and publish. The server then answers at
+	// once, and reads nothing more of the stream.
 	Finish bool `protobuf:"varint,6,opt,name=finish,proto3" json:"finish,omitempty"`
 	// True to give the import up: what was loaded is dropped, and the store is empty again. Not together
-	// with tuples or `finish`.
+	// with tuples or `finish`. Once more, it does no harm. An import that is finished stays.
 	Discard       bool `protobuf:"varint,7,opt,name=discard,proto3" json:"discard,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1798,7 +1800,8 @@ type ImportTuplesResponse struct {
 	// How many tuples of the import are safely loaded: the `offset` to go on from. For a store with data,
 	// how many tuples this stream wrote.
 	LoadedCount uint64 `protobuf:"varint,2,opt,name=loaded_count,json=loadedCount,proto3" json:"loaded_count,omitempty"`
-	// True when everything sent is published: after `finish`, and always for a store with data.
+	// True when everything sent is published: after `finish`, and always for a store with data. False in
+	// the answer about an import that has not begun.
 	Finished      bool `protobuf:"varint,3,opt,name=finished,proto3" json:"finished,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -100,28 +100,43 @@ type TupleServiceClient interface {
 	Watch(ctx context.Context, in *WatchRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchResponse], error)
 	// ImportTuples loads many tuples.
 	//
-	// Into an empty store, one with a schema and no tuple, it loads in bulk: until it is finished or
-	// discarded, every other call is answered UNAVAILABLE, STORE_MUST_NOT_BE_LOADING. Each tuple must fit the
-	// schema (NOT_IN_SCHEMA, at once); multiplicities and one-role rules are judged once, at the end;
-	// then everything is published in one revision with the cause CAUSE_IMPORTED. A load that breaks a
-	// rule is refused with FAILED_PRECONDITION and the reasons of Write, and is neither published nor
-	// given up: correct it with further tuples, or discard it.
+	// Into an empty store, one with a schema and no tuple, it loads in bulk: from its first tuples until
+	// it is finished or discarded, every other call is answered UNAVAILABLE, STORE_MUST_NOT_BE_LOADING,
+	// with the `import_id` in the ErrorInfo's metadata; a Watch that runs already goes on. Each tuple must
+	// fit the schema (NOT_IN_SCHEMA, at once, and nothing of its message is loaded); multiplicities and
+	// one-role rules are judged once, at the end; then everything is published in one revision with the
+	// cause CAUSE_IMPORTED. A load that breaks a rule is refused with FAILED_PRECONDITION and the reasons
+	// of Write, and is neither published nor given up: correct it with further tuples, each as if it were
+	// a `touch`, or discard it. A first message that is refused begins no load.
 	//
-	// An interrupted load resumes. Open a stream with the same `import_id`, send no tuples, and close
-	// it: the answer says in `loaded_count` how many tuples are safely loaded. Open another and go on
-	// from that offset; tuples below it that come again are skipped. The same answer, asked while
-	// another stream loads, is the progress.
+	// An interrupted load resumes, also after the server was started anew. Open a stream with the same
+	// `import_id`, send no tuples, and close it: the answer says in `loaded_count` how many tuples are
+	// safely loaded. Open another and go on from that offset; tuples below it that come again are skipped.
+	// Whatever ends a stream, what it sent before is loaded as far as the server got it. The same answer,
+	// asked while another stream loads, is the progress.
+	//
+	// An `import_id` names one import for good. Where the answer to `finish` was lost, ask again or finish
+	// again: as long as no other import has been loaded into the store, that is the same answer, whatever
+	// was written since. Tuples that come again are skipped then, too, and more of them are
+	// IMPORT_MUST_CONTINUE: another import needs an id of its own.
 	//
 	// Into a store with data it is ordinary writes without an actor: each message is one of them, as if
 	// each of its tuples were a `touch`, with the errors of Write. It is not atomic as a whole; messages
 	// before one that is refused stay written. `finish`, `discard` and offsets then mean nothing, and
 	// sending a message again changes nothing.
 	//
-	//	FAILED_PRECONDITION  IMPORT_MUST_CONTINUE: `offset` is beyond what is loaded
+	// In the ErrorInfo's metadata `position` is the number of the first tuple that is refused, counted from
+	// 0: in an import that loads, over all of its streams.
+	//
+	//	FAILED_PRECONDITION  IMPORT_MUST_CONTINUE: `offset` is beyond what is loaded, which is
+	//	                     `loaded_count` in the metadata; or the import was finished or discarded
+	//	                     by another stream
 	//	UNAVAILABLE          STORE_MUST_NOT_BE_LOADING: an import with another id is loading the store
 	ImportTuples(ctx context.Context, opts ...grpc.CallOption) (grpc.ClientStreamingClient[ImportTuplesRequest, ImportTuplesResponse], error)
-	// ExportTuples sends every tuple that a filter selects, all at one snapshot, each once, and ends the
-	// stream. A stream that ended with an error is not the whole state. Expired tuples are not sent.
+	// ExportTuples sends every tuple that a filter selects, all at one snapshot and one time, each once, and
+	// ends the stream. A stream that ended with an error is not the whole state. Expired tuples are not
+	// sent. A client that reads slowly is slowed down, not dropped, until the snapshot is past the history
+	// that the server keeps: OUT_OF_RANGE, SNAPSHOT_MUST_BE_WITHIN_HISTORY.
 	ExportTuples(ctx context.Context, in *ExportTuplesRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ExportTuplesResponse], error)
 }
 
@@ -284,28 +299,43 @@ type TupleServiceServer interface {
 	Watch(*WatchRequest, grpc.ServerStreamingServer[WatchResponse]) error
 	// ImportTuples loads many tuples.
 	//
-	// Into an empty store, one with a schema and no tuple, it loads in bulk: until it is finished or
-	// discarded, every other call is answered UNAVAILABLE, STORE_MUST_NOT_BE_LOADING. Each tuple must fit the
-	// schema (NOT_IN_SCHEMA, at once); multiplicities and one-role rules are judged once, at the end;
-	// then everything is published in one revision with the cause CAUSE_IMPORTED. A load that breaks a
-	// rule is refused with FAILED_PRECONDITION and the reasons of Write, and is neither published nor
-	// given up: correct it with further tuples, or discard it.
+	// Into an empty store, one with a schema and no tuple, it loads in bulk: from its first tuples until
+	// it is finished or discarded, every other call is answered UNAVAILABLE, STORE_MUST_NOT_BE_LOADING,
+	// with the `import_id` in the ErrorInfo's metadata; a Watch that runs already goes on. Each tuple must
+	// fit the schema (NOT_IN_SCHEMA, at once, and nothing of its message is loaded); multiplicities and
+	// one-role rules are judged once, at the end; then everything is published in one revision with the
+	// cause CAUSE_IMPORTED. A load that breaks a rule is refused with FAILED_PRECONDITION and the reasons
+	// of Write, and is neither published nor given up: correct it with further tuples, each as if it were
+	// a `touch`, or discard it. A first message that is refused begins no load.
 	//
-	// An interrupted load resumes. Open a stream with the same `import_id`, send no tuples, and close
-	// it: the answer says in `loaded_count` how many tuples are safely loaded. Open another and go on
-	// from that offset; tuples below it that come again are skipped. The same answer, asked while
-	// another stream loads, is the progress.
+	// An interrupted load resumes, also after the server was started anew. Open a stream with the same
+	// `import_id`, send no tuples, and close it: the answer says in `loaded_count` how many tuples are
+	// safely loaded. Open another and go on from that offset; tuples below it that come again are skipped.
+	// Whatever ends a stream, what it sent before is loaded as far as the server got it. The same answer,
+	// asked while another stream loads, is the progress.
+	//
+	// An `import_id` names one import for good. Where the answer to `finish` was lost, ask again or finish
+	// again: as long as no other import has been loaded into the store, that is the same answer, whatever
+	// was written since. Tuples that come again are skipped then, too, and more of them are
+	// IMPORT_MUST_CONTINUE: another import needs an id of its own.
 	//
 	// Into a store with data it is ordinary writes without an actor: each message is one of them, as if
 	// each of its tuples were a `touch`, with the errors of Write. It is not atomic as a whole; messages
 	// before one that is refused stay written. `finish`, `discard` and offsets then mean nothing, and
 	// sending a message again changes nothing.
 	//
-	//	FAILED_PRECONDITION  IMPORT_MUST_CONTINUE: `offset` is beyond what is loaded
+	// In the ErrorInfo's metadata `position` is the number of the first tuple that is refused, counted from
+	// 0: in an import that loads, over all of its streams.
+	//
+	//	FAILED_PRECONDITION  IMPORT_MUST_CONTINUE: `offset` is beyond what is loaded, which is
+	//	                     `loaded_count` in the metadata; or the import was finished or discarded
+	//	                     by another stream
 	//	UNAVAILABLE          STORE_MUST_NOT_BE_LOADING: an import with another id is loading the store
 	ImportTuples(grpc.ClientStreamingServer[ImportTuplesRequest, ImportTuplesResponse]) error
-	// ExportTuples sends every tuple that a filter selects, all at one snapshot, each once, and ends the
-	// stream. A stream that ended with an error is not the whole state. Expired tuples are not sent.
+	// ExportTuples sends every tuple that a filter selects, all at one snapshot and one time, each once, and
+	// ends the stream. A stream that ended with an error is not the whole state. Expired tuples are not
+	// sent. A client that reads slowly is slowed down, not dropped, until the snapshot is past the history
+	// that the server keeps: OUT_OF_RANGE, SNAPSHOT_MUST_BE_WITHIN_HISTORY.
 	ExportTuples(*ExportTuplesRequest, grpc.ServerStreamingServer[ExportTuplesResponse]) error
 	mustEmbedUnimplementedTupleServiceServer()
 }
