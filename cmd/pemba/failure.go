@@ -124,6 +124,10 @@ func placeIn(from schema.Loaded, place string) string {
 
 // failureOf is an error in the form in which it is printed.
 func failureOf(err error) failure {
+	var about *errorInTuples
+	if errors.As(err, &about) {
+		return about.placed(failureOf(about.error))
+	}
 	var in *errorInSchema
 	if errors.As(err, &in) {
 		f := failureOf(in.error)

@@ -30,6 +30,8 @@ type commandLine struct {
 	Delete  deleteCmd  `cmd:"" takes:"server,output" help:"Take tuples away, all of them or none."`
 	Read    readCmd    `cmd:"" takes:"server,output" help:"List or count the stored tuples that a filter selects."`
 	History historyCmd `cmd:"" takes:"server,output" help:"Show who changed what, when, and why."`
+	Export  exportCmd  `cmd:"" takes:"server,output" help:"Write all tuples of one state into a file."`
+	Import  importCmd  `cmd:"" takes:"server,output" help:"Load the tuples of a file, millions of them."`
 	Watch   watchCmd   `cmd:"" takes:"server,output" help:"Show every change of tuples and schema as it happens."`
 	Schema  schemaCmd  `cmd:"" help:"Read, write, check and format schemas."`
 	Store   storeCmd   `cmd:"" help:"Create, list and delete stores."`

@@ -248,7 +248,8 @@ type start struct {
 	holds   bool              // the schema in force is the example's
 	version uint64            // of the schema; 0 where there is none
 	tuples  int
-	more    bool // than were counted
+	more    bool   // than were counted
+	loading string // why nobody can look into it: an import has it
 }
 
 // prepare loads an example where the store is empty, and sees what is there.
@@ -264,6 +265,10 @@ func prepare(ctx context.Context, svc *service.Service, example *examples.Exampl
 		}
 		s.loaded = true
 		schema, err = svc.ReadSchema(ctx, service.SchemaQuery{Store: rel.DefaultStore})
+	}
+	if fault.Is(err, fault.StoreMustNotBeLoading) {
+		s.loading = fault.Of(err).Details["import_id"]
+		return s, nil
 	}
 	if err != nil {
 		return s, err
@@ -285,6 +290,7 @@ func (c *serveCmd) greet(a *app, address net.Addr, s start) error {
 	a.line("data   %s", c.dataText())
 	a.line("store  default: %s", s.text())
 	switch {
+	case s.loading != "":
 	case s.holds && !s.loaded:
 		a.line("       left as it is: it has the example %s already", s.example.Name)
 	case s.example != nil && !s.loaded:
@@ -299,6 +305,11 @@ func (c *serveCmd) greet(a *app, address net.Addr, s start) error {
 	}
 	pemba := commandName()
 	switch {
+	case s.loading != "":
+		a.line("")
+		a.line("  # to go on, or to give it up")
+		a.line("  %s import FILE --import-id %s", pemba, s.loading)
+		a.line("  %s import --discard --import-id %s", pemba, s.loading)
 	case s.holds:
 		for _, try := range s.example.Try {
 			a.line("")
@@ -333,6 +344,9 @@ func (c *serveCmd) dataText() string {
 }
 
 func (s start) text() string {
+	if s.loading != "" {
+		return "being loaded, by an import that is not finished"
+	}
 	if s.version == 0 {
 		return "empty"
 	}

@@ -171,15 +171,6 @@ func (a *app) confirmDeletion(name string) error {
 	return nil
 }
 
-func isTerminal(in any) bool {
-	file, ok := in.(*os.File)
-	if !ok {
-		return false
-	}
-	info, err := file.Stat()
-	return err == nil && info.Mode()&os.ModeCharDevice != 0
-}
-
 // storeName reads the name of a store that must be named.
 func storeName(text string) (string, error) {
 	if text == "" { // an unset variable of a script must not mean default

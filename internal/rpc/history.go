@@ -89,7 +89,7 @@ func historyResponse(a service.HistoryAnswer) *pembav1.ListHistoryResponse {
 		response.HistorySince = timestamppb.New(a.Begins)
 	}
 	for _, e := range a.Entries {
-		entry := &pembav1.HistoryEntry{Revision: revisionToProto(e.Revision), SchemaChange: schemaChangeToProto(e.Schema)}
+		entry := &pembav1.HistoryEntry{Revision: revisionToProto(e.Revision), SchemaChange: schemaChangeToProto(e.Schema), ImportedCount: e.Imported}
 		for _, c := range e.Changes {
 			entry.Changes = append(entry.Changes, changeToProto(c))
 		}

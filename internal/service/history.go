@@ -51,6 +51,7 @@ type HistoryEntry struct {
 	Revision Revision
 	Changes  []rel.Change
 	Schema   *SchemaWritten
+	Imported uint64 // how many tuples were imported, where it is a bulk load
 }
 
 // A HistoryAnswer is one page.
@@ -303,14 +304,20 @@ func (h *historian) entry(p tupledb.Part) (*HistoryEntry, error) {
 }
 
 // begin begins the entry of a revision that says something without a change of
-// tuples: of the schema, where everything was asked for.
+// tuples: a bulk load, of which any tuple may have been asked for, or of the schema,
+// where everything was.
 func (h *historian) begin(p tupledb.Part) (*HistoryEntry, error) {
-	if p.Schema == 0 || h.query.Object != nil || h.query.Subject != nil {
+	ofSchema := p.Schema > 0 && h.query.Object == nil && h.query.Subject == nil
+	if p.Imported == 0 && !ofSchema {
 		return nil, nil
 	}
 	entry, err := h.entry(p)
 	if err != nil {
 		return nil, err
+	}
+	if entry.Imported = p.Imported; !ofSchema {
+		h.room--
+		return entry, nil
 	}
 	entry.Schema = &SchemaWritten{Version: p.Schema}
 	differences, err := h.service.differencesAt(h.query.Store, h.store, p.Revision)
