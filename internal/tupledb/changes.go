@@ -1,6 +1,7 @@
 package tupledb
 
 import (
+	"crypto/sha256"
 	"encoding/binary"
 	"errors"
 	"iter"
@@ -55,6 +56,8 @@ type Change struct {
 	// Schema is the number of the schema version that this revision brought, or
 	// 0. A snapshot at the revision has the text.
 	Schema uint64
+	// schemaSum is of that version's text.
+	schemaSum schemaSum
 	// Imported is how many tuples were loaded, where the cause is Imported. They are
 	// the store's at this revision, all of them.
 	Imported uint64
@@ -177,13 +180,22 @@ func revisionOfChangeKey(key []byte) (rel.Revision, bool) {
 	return rel.Revision(binary.BigEndian.Uint64(key[fieldsAt:])), true
 }
 
+// A schemaSum tells a schema's text from one that took its place: the beginning of
+// its hash.
+type schemaSum [8]byte
+
+func sumOfSchema(text string) schemaSum {
+	whole := sha256.Sum256([]byte(text))
+	return schemaSum(whole[:len(schemaSum{})])
+}
+
 // changeForm is the first byte of a change: the form of what follows.
 const changeForm = 3
 
 // appendChange encodes a change without its revision, which is in the key:
-// form, cause, time, schema number, how many tuples were imported, metadata, actor, and
-// the tuples put, touched and deleted, each as the six fields that keys have and its
-// attributes.
+// form, cause, time, schema number and, where that is not 0, the sum of the schema's
+// text, how many tuples were imported, metadata, actor, and the tuples put, touched and
+// deleted, each as the six fields that keys have and its attributes.
 func appendChange(b []byte, c *Commit, micros int64) []byte {
 	b = append(b, changeForm, byte(c.Cause))
 	b = binary.AppendVarint(b, micros)
@@ -192,6 +204,10 @@ func appendChange(b []byte, c *Commit, micros int64) []byte {
 		number = c.Schema.Number
 	}
 	b = binary.AppendUvarint(b, number)
+	if number != 0 {
+		sum := sumOfSchema(c.Schema.Text)
+		b = append(b, sum[:]...)
+	}
 	b = binary.AppendUvarint(b, c.imported)
 	b = binary.AppendUvarint(b, uint64(len(c.Metadata)))
 	b = append(b, c.Metadata...)
@@ -260,6 +276,12 @@ func decodeChangeHead(b []byte) (c Change, counts [3]uint64, tuples []byte, ok b
 	var metadata uint64
 	if c.Schema, b, ok = nextCount(b); !ok {
 		return Change{}, counts, nil, false
+	}
+	if c.Schema != 0 {
+		if len(b) < len(c.schemaSum) {
+			return Change{}, counts, nil, false
+		}
+		b = b[copy(c.schemaSum[:], b):]
 	}
 	if c.Imported, b, ok = nextCount(b); !ok || (c.Imported > 0) != (c.Cause == CauseImported) {
 		return Change{}, counts, nil, false

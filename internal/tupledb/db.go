@@ -26,17 +26,21 @@ type DB struct {
 	random  io.Reader
 	reads   func(key []byte) // a Config's Reads
 	loads   *loadFiles
+	ledger  *ledger
 
 	stores     atomic.Pointer[map[rel.Store]*Store]
 	storing    chan struct{} // holds one token: whoever has it may create and delete stores
 	lastNumber storeNumber   // the highest that a store ever had; for whoever has storing
 
-	use gate
+	use     gate
+	serving atomic.Bool           // it is open: Pebble panics where it returned an error before
+	refused atomic.Pointer[error] // the last time that the disk took no write
 	// refusal is why nothing is written any more, nil while all is well. A write
 	// whose fsync failed may or may not be on the disk, and so may anything
 	// after it, so the first failure is the last write until the DB is reopened.
 	refusal       atomic.Pointer[refusal]
 	flushFailures atomic.Int64 // since the last flush that succeeded
+	trouble       bell         // rung when writes come to be refused, or to be taken again
 }
 
 type refusal struct{ cause error }
@@ -100,7 +104,10 @@ func (db *DB) Close() error {
 	}
 	db.endNews() // of a store that was created meanwhile
 	err := db.pebble.Close()
-	return errors.Join(err, db.lock.Close())
+	if err == nil && db.refusal.Load() == nil {
+		db.ledger.seal() // whoever could not write does not know what is there
+	}
+	return errors.Join(err, db.ledger.close(), db.lock.Close())
 }
 
 // endNews lets nobody wait for a write any more: none comes.
@@ -113,7 +120,42 @@ func (db *DB) endNews() {
 // stopWriting refuses all writes from now on. The first cause is kept; it
 // reports whether this is the one.
 func (db *DB) stopWriting(cause error) (first bool) {
-	return db.refusal.CompareAndSwap(nil, &refusal{cause})
+	first = db.refusal.CompareAndSwap(nil, &refusal{cause})
+	if first {
+		db.trouble.ring()
+	}
+	return first
+}
+
+// flushed hears how a flush ended.
+func (db *DB) flushed(err error) {
+	if err != nil && db.flushFailures.Add(1) == 1 || err == nil && db.flushFailures.Swap(0) > 0 {
+		db.trouble.ring()
+	}
+}
+
+// A DiskState says whether the disk is written.
+type DiskState uint8
+
+const (
+	DiskTakesWrites DiskState = iota
+	// DiskWaits refuses writes until a flush succeeds, as when the disk is full.
+	DiskWaits
+	// DiskFailed refuses writes until the DB is opened again.
+	DiskFailed
+)
+
+// Disk is how it is with the disk now, and what is closed when that changes, which
+// it may have already. Reads go on in every state.
+func (db *DB) Disk() (now DiskState, changed <-chan struct{}) {
+	changed = db.trouble.heard() // before the state: a change in between rings it
+	switch {
+	case db.refusal.Load() != nil:
+		return DiskFailed, changed
+	case db.flushFailures.Load() > 0:
+		return DiskWaits, changed
+	}
+	return DiskTakesWrites, changed
 }
 
 // takesWrites says whether the disk may be written.

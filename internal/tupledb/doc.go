@@ -25,6 +25,19 @@
 // It knows nothing of what a schema means, of permissions or of requests, and it
 // is the only room that knows Pebble. It starts no goroutine of its own.
 //
+// # Damage
+//
+// What is damaged is refused or is an error of the read that meets it, and never
+// opens a store that is shorter than it was. Tables check their blocks themselves.
+// Pebble's logs and its manifest do not: it takes damage at their end for a write
+// that a power cut tore. So two files of our own stand beside them. SEAL says what a
+// directory holds that was closed, and SYNCED, while it is open and after a process
+// was killed, how much of the logs and of the manifest was on the disk (ledger.go).
+// What remains: after a power cut SYNCED may be some seconds old, since it is not
+// synced with each write. A record of those seconds that is damaged as well, and not
+// only torn, can pass for a torn one; and where both files were taken away, as much is
+// known as Pebble knows.
+//
 // # Keys
 //
 // A key is a prefix, which ends in 0x00, and a suffix, which is a revision or
@@ -59,6 +72,8 @@
 // a text). An expired tuple keeps its version until it is deleted, by a revision with
 // the cause Expired: what is put over it before is a put, so one put may follow
 // another without a delete between them.
+//
+// A change that brings a schema names its number and a sum of its text.
 //
 // Versions below the oldest revision that can be read, its floor, are deleted in
 // the background, from the beginning of the change log on: of a tuple those that a

@@ -3,3 +3,8 @@
 package tupledb
 
 const raceEnabled = false
+
+const (
+	cutsDefault  = 600
+	everyDefault = 29
+)

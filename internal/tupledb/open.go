@@ -25,7 +25,8 @@ const FormatVersion = 4
 const memoryDir = "memory"
 
 // Open opens a data directory, or makes a new one with the default store. Only
-// one DB has a directory open at a time.
+// one DB has a directory open at a time. Where the disk fails an opening that has
+// begun to write, the directory stays locked until the process ends.
 func Open(cfg Config) (*DB, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
@@ -46,27 +47,50 @@ func Open(cfg Config) (*DB, error) {
 	db.stores.Store(new(map[rel.Store]*Store))
 	db.storing <- struct{}{}
 	if err := db.open(dir, on, cfg); err != nil {
+		if db.pebble == nil && db.ledger.begun() {
+			// Pebble does not end what it has begun in the background when its
+			// opening fails: a compaction goes on, and deletes what it has merged.
+			// Nobody may open the directory meanwhile, so it stays locked until the
+			// process ends.
+			return nil, err
+		}
 		return nil, errors.Join(err, lock.Close())
 	}
+	db.serving.Store(true)
 	return db, nil
 }
 
 func (db *DB) open(dir string, on vfs.FS, cfg Config) error {
-	if err := refuseForeign(dir, on); err != nil {
+	if err := refuseForeign(dir, on, cfg.ReadOnly); err != nil {
 		return err
 	}
+	known, err := refuseDamaged(dir, on)
+	if err != nil {
+		return err
+	}
+	db.ledger = newLedger(on, dir, known)
 	options := db.pebbleOptions(cfg)
 	options.Lock = db.lock
-	var err error
+	if cfg.ReadOnly {
+		options.ReadOnly = true
+		options.FS = on
+		db.stopWriting(errReadOnly)
+	}
 	if db.pebble, err = openPebble(dir, options); err != nil {
-		return whyNotOpened(dir, err)
+		if full := db.refused.Load(); full != nil {
+			// What Pebble began in the background can make a panic of an error.
+			err = fmt.Errorf("%w, and %w", *full, err)
+		}
+		return errors.Join(whyNotOpened(dir, err), db.ledger.close())
 	}
 	db.loads = newLoadFiles(dir, options, db.pebble.TableFormat())
-	if err := db.loads.clear(); err != nil {
-		return errors.Join(whyNotOpened(dir, err), db.pebble.Close())
+	if !cfg.ReadOnly {
+		if err := db.loads.clear(); err != nil {
+			return errors.Join(whyNotOpened(dir, err), db.pebble.Close(), db.ledger.close())
+		}
 	}
 	if err := db.load(dir, cfg); err != nil {
-		return errors.Join(err, db.pebble.Close())
+		return errors.Join(err, db.pebble.Close(), db.ledger.close())
 	}
 	return nil
 }
@@ -94,10 +118,14 @@ func prepareDirectory(cfg *Config) (string, vfs.FS, error) {
 	if real {
 		on = vfs.Default
 	}
-	// Who may do what is nobody else's to read: files are as open as Pebble makes
-	// them, and the directory keeps others out.
-	if err := on.MkdirAll(dir, 0o700); err != nil {
-		return "", nil, unmakable(dir, err)
+	if cfg.ReadOnly {
+		looking := readOnly{on}
+		if err := looking.mustBeThere(dir); err != nil {
+			return "", nil, err
+		}
+		on = looking
+	} else if err := makeDirectory(dir, on); err != nil {
+		return "", nil, err
 	}
 	if real {
 		absolute, err := filepath.Abs(dir)
@@ -110,6 +138,16 @@ func prepareDirectory(cfg *Config) (string, vfs.FS, error) {
 		dir = absolute
 	}
 	return dir, on, nil
+}
+
+// makeDirectory makes a directory where there is none. Who may do what is nobody
+// else's to read: files are as open as Pebble makes them, and the directory keeps
+// others out.
+func makeDirectory(dir string, on vfs.FS) error {
+	if err := on.MkdirAll(dir, 0o700); err != nil {
+		return unmakable(dir, err)
+	}
+	return nil
 }
 
 func unmakable(dir string, err error) error {
@@ -133,8 +171,8 @@ func lockDirectory(dir string, on vfs.FS) (*pebble.Lock, error) {
 
 // refuseForeign keeps Pebble from making a database among somebody else's
 // files, and from making a new one where the old one lost its manifest: it
-// would delete the tables as leftovers.
-func refuseForeign(dir string, on vfs.FS) error {
+// would delete the tables as leftovers. Who only looks wants a database that is there.
+func refuseForeign(dir string, on vfs.FS, looking bool) error {
 	found, err := pebble.Peek(dir, on)
 	if err != nil {
 		return whyNotOpened(dir, err)
@@ -152,13 +190,16 @@ func refuseForeign(dir string, on vfs.FS) error {
 				Do("give pemba an empty directory, or one that it made; if it made this one, restore a backup")
 		}
 	}
+	if looking {
+		return errNoDatabase(dir)
+	}
 	return nil
 }
 
 // leftByACreation reports whether a file may be there when the first Open was
 // cut off before there was a database, or is there in every new file system.
 func leftByACreation(name string) bool {
-	return name == "LOCK" || name == "lost+found" ||
+	return name == "LOCK" || name == "lost+found" || strings.HasPrefix(name, syncedFile) ||
 		strings.HasPrefix(name, "MANIFEST-") || strings.HasPrefix(name, markerStart) ||
 		strings.HasPrefix(name, "temporary.") || strings.HasSuffix(name, ".dbtmp")
 }
@@ -168,6 +209,9 @@ func openPebble(dir string, options *pebble.Options) (db *pebble.DB, err error) 
 	defer func() {
 		if p := recover(); p != nil {
 			db, err = nil, fmt.Errorf("pebble: %v", p)
+			if cause, ok := p.(error); ok { // a full disk is one
+				err = fmt.Errorf("pebble: %w", cause)
+			}
 		}
 	}()
 	return pebble.Open(dir, options)
@@ -175,11 +219,9 @@ func openPebble(dir string, options *pebble.Options) (db *pebble.DB, err error) 
 
 // whyNotOpened tells a disk that takes no writes from data that makes no sense.
 func whyNotOpened(dir string, err error) error {
-	for _, full := range []error{syscall.ENOSPC, syscall.EDQUOT, syscall.EROFS, fs.ErrPermission} {
-		if errors.Is(err, full) {
-			return fault.Newf(fault.DiskMustTakeWrites, "the data directory %s cannot be written", dir).
-				Do("make room on its disk and see that pemba's user may write there").Because(err)
-		}
+	if takesNoWrites(err) {
+		return fault.Newf(fault.DiskMustTakeWrites, "the data directory %s cannot be written", dir).
+			Do("make room on its disk and see that pemba's user may write there").Because(err)
 	}
 	summary, remedy := "the data directory %s cannot be read", "look at its disk; if the disk is well, restore a backup"
 	switch text := err.Error(); {
@@ -189,6 +231,17 @@ func whyNotOpened(dir string, err error) error {
 		summary, remedy = "the data directory %s is another program's database, or a newer pemba's", "give pemba a directory of its own, or run the version that wrote this one"
 	}
 	return fault.Newf(fault.DataMustBeReadable, summary, dir).Do("%s", remedy).Because(err)
+}
+
+// takesNoWrites reports whether an error is of a disk that is full, or may not be
+// written.
+func takesNoWrites(err error) bool {
+	for _, full := range []error{syscall.ENOSPC, syscall.EDQUOT, syscall.EROFS, fs.ErrPermission} {
+		if errors.Is(err, full) {
+			return true
+		}
+	}
+	return false
 }
 
 // loadFormat sees that this pemba can read the keys, and writes the format and
@@ -229,6 +282,9 @@ func (db *DB) create(dir string) error {
 	}
 	if !empty {
 		return corrupt("the data directory %s has data and no format version", dir)
+	}
+	if db.refusal.Load() != nil { // it is to be read only
+		return errNoDatabase(dir)
 	}
 	batch := db.pebble.NewBatch()
 	if _, err := db.found(batch, rel.DefaultStore); err != nil {

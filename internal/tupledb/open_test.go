@@ -160,19 +160,25 @@ func foreignDirectories() map[string]foreign {
 		}, "no database"},
 		"a manifest of noise": {func(t *testing.T, disk *vfs.MemFS) {
 			closedDB(t, disk)
-			for _, file := range list(t, disk) {
-				if strings.HasPrefix(file, "MANIFEST-") {
-					create(t, disk, "data/"+file, strings.Repeat("noise", 50))
-				}
-			}
-		}, "cannot be read"},
+			noise(t, disk, "MANIFEST-")
+		}, "is damaged"},
 		"an options file of noise": {func(t *testing.T, disk *vfs.MemFS) {
 			closedDB(t, disk)
-			for _, file := range list(t, disk) {
-				if strings.HasPrefix(file, "OPTIONS-") {
-					create(t, disk, "data/"+file, strings.Repeat("noise", 50))
-				}
-			}
+			noise(t, disk, "OPTIONS-")
+		}, "is damaged"},
+		"a seal of noise": {func(t *testing.T, disk *vfs.MemFS) {
+			closedDB(t, disk)
+			noise(t, disk, sealFile)
+		}, "is damaged"},
+		"a manifest of noise, of which nothing is known": {func(t *testing.T, disk *vfs.MemFS) {
+			closedDB(t, disk)
+			unknown(t, disk)
+			noise(t, disk, "MANIFEST-")
+		}, "cannot be read"},
+		"an options file of noise, of which nothing is known": {func(t *testing.T, disk *vfs.MemFS) {
+			closedDB(t, disk)
+			unknown(t, disk)
+			noise(t, disk, "OPTIONS-")
 		}, "cannot be read"},
 	}
 }
@@ -209,6 +215,24 @@ func TestForeignDirectoriesAreRefused(t *testing.T) {
 				t.Errorf("refused once with %v, and then with %v", err, again)
 			}
 		})
+	}
+}
+
+// noise takes the place of files that begin like this.
+func noise(t *testing.T, disk *vfs.MemFS, start string) {
+	for _, file := range list(t, disk) {
+		if strings.HasPrefix(file, start) {
+			create(t, disk, "data/"+file, strings.Repeat("noise", 50))
+		}
+	}
+}
+
+// unknown takes away what pemba knows of its files.
+func unknown(t *testing.T, disk *vfs.MemFS) {
+	for _, file := range []string{sealFile, syncedFile} {
+		if err := disk.Remove("data/" + file); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 

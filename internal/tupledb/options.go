@@ -1,6 +1,7 @@
 package tupledb
 
 import (
+	"cmp"
 	"crypto/rand"
 	"errors"
 	"fmt"
@@ -31,6 +32,8 @@ type Config struct {
 	Clock func() time.Time
 	// Random gives incarnations; nil means crypto/rand.
 	Random io.Reader
+	// ReadOnly opens a directory that is there and changes nothing in it.
+	ReadOnly bool
 	// Logger hears what Pebble has to say; nil means errors to the standard
 	// error, and nothing else.
 	Logger Logger
@@ -42,6 +45,8 @@ type Config struct {
 
 	// fs stands in for the disk: the tests' crashable and failing ones.
 	fs vfs.FS
+	// memTable is smaller in tests, so that they see flushes; 0 means memTableBytes.
+	memTable uint64
 }
 
 // A Logger hears about the disk. Fatalf is called where neither going on nor
@@ -84,6 +89,10 @@ func (c Config) Validate() error {
 		return fault.Newf(fault.FieldMustBeWithinBounds, "a block cache of %d bytes", c.CacheBytes).
 			Do("give the cache a size above 0, or 0 for the default of %d", int64(cacheBytesDefault))
 	}
+	if c.ReadOnly && c.Dir == "" {
+		return fault.New(fault.FieldMustBeSet, "there is nothing to be read in a database in memory").
+			Do("name a data directory").In("Dir")
+	}
 	if c.History != 0 && c.History < HistoryMin {
 		return fault.Newf(fault.FieldMustBeWithinBounds, "a history of %v", c.History).
 			Do("keep at least %v: a question is not to outlive what it is about", HistoryMin)
@@ -123,7 +132,7 @@ func (db *DB) pebbleOptions(cfg Config) *pebble.Options {
 		CacheSize: cfg.CacheBytes,
 		// Two memtables of this size are what a busy writer holds in memory; a
 		// bigger one means fewer flushes, and a longer replay after kill -9.
-		MemTableSize: memTableBytes,
+		MemTableSize: cmp.Or(cfg.memTable, memTableBytes),
 		// A burst may queue four memtables before writers wait for the flush.
 		MemTableStopWritesThreshold: 4,
 		// Every sublevel of L0 costs each read a seek, so they are merged early: at
@@ -156,9 +165,9 @@ func (db *DB) pebbleOptions(cfg Config) *pebble.Options {
 	}
 	o.ApplyCompressionSettings(compression)
 	if cfg.fs != nil {
-		o.FS = disk{cfg.fs, &db.flushFailures}
+		o.FS = disk{cfg.fs, db}
 	} else {
-		o.FS = disk{vfs.Default, &db.flushFailures}
+		o.FS = disk{vfs.Default, db}
 		o.WithFSDefaults() // a watch for a disk that stalls
 	}
 	return o
@@ -187,14 +196,14 @@ func (db *DB) listener() *pebble.EventListener {
 		// that failed is also background work that failed.
 		FlushEnd: func(info pebble.FlushInfo) {
 			if info.Err == nil {
-				db.flushFailures.Store(0)
+				db.flushed(nil)
 			} else {
 				lastFlush.Store(&info.Err)
 			}
 		},
 		BackgroundError: func(err error) {
 			if last := lastFlush.Swap(nil); last != nil && errors.Is(err, *last) {
-				db.flushFailures.Add(1)
+				db.flushed(err)
 			}
 			db.log.Errorf("tupledb: background work failed and will be tried again: %v", err)
 		},

@@ -74,6 +74,7 @@ func TestTheLogIsTheSameInPartsOfAnySize(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		c.schemaSum = schemaSum{} // who follows the changes has no use for it
 		whole = append(whole, c)
 	}
 	if len(whole) < 40 {

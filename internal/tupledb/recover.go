@@ -146,7 +146,8 @@ func (s *Store) recover() error {
 	if h.schema, err = snap.newestSchema(); err != nil {
 		return err
 	}
-	if c.Schema != 0 && (h.schema == nil || h.schema.Revision != h.revision || h.schema.Number != c.Schema) {
+	if c.Schema != 0 && (h.schema == nil || h.schema.Revision != h.revision || h.schema.Number != c.Schema ||
+		sumOfSchema(h.schema.Text) != c.schemaSum) {
 		return corrupt("the change of revision %d names schema version %d, which is not there", h.revision, c.Schema)
 	}
 	for _, tuples := range [][]rel.Tuple{c.Put, c.Touch} {

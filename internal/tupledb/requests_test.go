@@ -33,13 +33,15 @@ func (n *namedWrites) begin(c *Commit, head rel.Revision, now time.Time) *Reques
 	return r
 }
 
-func (n *namedWrites) acknowledge() { n.shown.Store(uint64(len(n.all))) }
+// acknowledge is told that the first so many were.
+func (n *namedWrites) acknowledge(upTo int) { raise(&n.shown, uint64(upTo)) }
 
-// comeBack sees that an id is there if and only if its write is. One that made no
-// revision has nothing to be compared with, but was acknowledged or not.
-func (n *namedWrites) comeBack(t *testing.T, snap *Snapshot) {
+// agrees sees that an id is there if and only if its write is, and returns how many
+// there are. One that made no revision has nothing to be compared with, but was
+// acknowledged or not.
+func (n *namedWrites) agrees(t *testing.T, snap *Snapshot, begun, shown int) (there int) {
 	t.Helper()
-	begun, shown := int(n.begun.Load()), int(n.shown.Load())
+	there = len(n.all)
 	for i, want := range n.all {
 		got, found, err := snap.Request("", nameOf(i))
 		if err != nil {
@@ -51,17 +53,23 @@ func (n *namedWrites) comeBack(t *testing.T, snap *Snapshot) {
 			t.Errorf("request %d: found %t as %+v at revision %d, %d begun, %d shown, written as %+v", i, found, got, snap.Revision(), begun, shown, want)
 		}
 		if !found {
-			n.all = n.all[:i] // it was the last one that can be there
+			there = i // it was the last one that can be there
 			break
 		}
 	}
 	// Nor is there one that a snapshot does not show yet: it would come to light
 	// when another write takes the revision of its own.
-	if stored := storedKeys(t, snap.store, kindRequest); stored != len(n.all) {
-		t.Errorf("%d requests are stored, %d are known", stored, len(n.all))
+	if stored := storedKeys(t, snap.store, kindRequest); stored != there {
+		t.Errorf("%d requests are stored, %d are known", stored, there)
 	}
-	n.begun.Store(uint64(len(n.all)))
-	n.shown.Store(uint64(len(n.all)))
+	return there
+}
+
+// cutTo forgets those that a power cut took.
+func (n *namedWrites) cutTo(there int) {
+	n.all = n.all[:there]
+	n.begun.Store(uint64(there))
+	n.shown.Store(uint64(there))
 }
 
 // storedKeys is how many keys a store has of a kind.

@@ -64,17 +64,23 @@ type verification struct {
 	probe      iterator
 	key, value []byte
 	reads      int
+	show       func(reads int)
 }
 
 // Verify walks the whole store at its head while it stays in use. The error is
 // of the disk or of ctx; what disagrees is in the report.
 func (s *Store) Verify(ctx context.Context) (*Report, error) {
+	return s.VerifyShowing(ctx, func(int) {})
+}
+
+// VerifyShowing verifies, and shows now and then how many keys it has read.
+func (s *Store) VerifyShowing(ctx context.Context, show func(reads int)) (*Report, error) {
 	if err := s.enter(); err != nil {
 		return nil, err
 	}
 	defer s.leave()
 	h := s.head.Load()
-	v := &verification{ctx: ctx, store: s, head: h, now: s.now(h), report: &Report{Store: s.name, Head: h.revision}}
+	v := &verification{ctx: ctx, store: s, head: h, now: s.now(h), report: &Report{Store: s.name, Head: h.revision}, show: show}
 	var err error
 	if v.probe, err = s.iterator(); err != nil {
 		return nil, err
@@ -120,7 +126,11 @@ func (s *Store) Verify(ctx context.Context) (*Report, error) {
 
 // tick looks at the context now and then.
 func (v *verification) tick() error {
-	if v.reads++; v.reads%verifyStride == 0 && v.ctx.Err() != nil {
+	if v.reads++; v.reads%verifyStride > 0 {
+		return nil
+	}
+	v.show(v.reads)
+	if v.ctx.Err() != nil {
 		return gone(v.ctx, "the verification ended")
 	}
 	return nil
@@ -191,7 +201,7 @@ func (v *verification) changeLog() (changes int, err error) {
 				return err
 			}
 			if found {
-				v.schemaNumber(r, c.Schema)
+				v.schema(&c)
 			}
 		}
 		changes += len(c.Put) + len(c.Touch) + len(c.Delete) + int(c.Imported)
@@ -215,12 +225,18 @@ func (v *verification) changeLog() (changes int, err error) {
 	return changes, err
 }
 
-// schemaNumber compares the number of the schema version that the probe is at with
-// the log's.
-func (v *verification) schemaNumber(r rel.Revision, number uint64) {
-	stored, err := decodeSchema(v.probe.Value(), r)
-	if err == nil && stored.Number != number {
-		v.report.problem("the log names schema version %d at revision %d, and schema version %d is stored", number, r, stored.Number)
+// schema compares the schema version that the probe is at with what the log says
+// of it.
+func (v *verification) schema(c *Change) {
+	stored, err := decodeSchema(v.probe.Value(), c.Revision)
+	switch {
+	case err != nil: // said by whoever reads the versions
+	case stored.Number != c.Schema:
+		v.report.problem("the log names schema version %d at revision %d, and schema version %d is stored", c.Schema, c.Revision, stored.Number)
+	case sumOfSchema(stored.Text) != c.schemaSum:
+		v.report.problem("the text of schema version %d is not the one that the log names at revision %d", c.Schema, c.Revision)
+	case !stored.Written.Equal(c.Time):
+		v.report.problem("schema version %d was written at %v, and revision %d at %v", c.Schema, stored.Written, c.Revision, c.Time)
 	}
 }
 

@@ -47,6 +47,17 @@ func newPatient(t *testing.T, disk vfs.FS) *patient {
 // second is a time that the second revision may have.
 func (p *patient) second() time.Time { return p.store.HeadTime().Add(-time.Microsecond) }
 
+// first is the time of the first revision.
+func (p *patient) first() time.Time {
+	for c, err := range p.store.Changes(1) {
+		if err != nil {
+			p.t.Fatal(err)
+		}
+		return c.Time
+	}
+	return time.Time{}
+}
+
 func (p *patient) set(key, value []byte) {
 	if err := p.store.db.pebble.Set(key, value, pebble.Sync); err != nil {
 		p.t.Fatal(err)
@@ -156,6 +167,16 @@ func TestDamageIsFound(t *testing.T) {
 		{"a schema has another number", func(p *patient) {
 			p.set(appendSuffix(appendSchemaPrefix(nil, p.store.number), 1), encodeSchema(SchemaVersion{Number: 7, Text: "definition doc {}"}))
 		}, "schema version 7", true},
+		{"a schema has another text", func(p *patient) {
+			p.set(appendSuffix(appendSchemaPrefix(nil, p.store.number), 1), encodeSchema(SchemaVersion{Number: 1, Written: p.first(), Text: "definition doc { }"}))
+		}, "the text of schema version 1", true},
+		{"a schema has another time", func(p *patient) {
+			p.set(appendSuffix(appendSchemaPrefix(nil, p.store.number), 1), encodeSchema(SchemaVersion{Number: 1, Written: p.second(), Text: "definition doc {}"}))
+		}, "was written at", true},
+		{"the schema of the newest change has another text", func(p *patient) {
+			write(p.t, p.store, Commit{Schema: &SchemaVersion{Number: 2, Text: "definition doc {}"}, Cause: CauseSchema})
+			p.set(appendSuffix(appendSchemaPrefix(nil, p.store.number), 4), encodeSchema(SchemaVersion{Number: 2, Written: p.store.HeadTime()}))
+		}, "the text of schema version 2", false},
 		{"a version waits for a revision to come", func(p *patient) {
 			p.set(p.forward(tuple(p.t, "doc:p1#viewer@user:eve"), 4), live)
 			p.set(p.reverse(tuple(p.t, "doc:p1#viewer@user:eve"), 4), live)
@@ -341,7 +362,7 @@ func TestChangesAreStoredAsWritten(t *testing.T) {
 		Cause:    CauseSchema,
 	}
 	got := appendChange(nil, &c, 1_000_000)
-	want := "\x03\x01\x80\x89\x7a\x02\x00\x03why\x00\x01\x01\x01" +
+	want := "\x03\x01\x80\x89\x7a\x02\xe3\xb0\xc4\x42\x98\xfc\x1c\x14\x00\x03why\x00\x01\x01\x01" +
 		"doc\x00p1\x00viewer\x00user\x00ana\x00\x00" + "\x00" +
 		"doc\x00p1\x00viewer\x00user\x00bob\x00\x00" + "\x01\xac\x02" +
 		"doc\x00p1\x00viewer\x00team\x00core\x00member\x00" + "\x06\x01c\x07{\"n\":1}"
