@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"net"
+	"sync"
 	"time"
 
 	"github.com/grpc-ecosystem/go-grpc-middleware/v2/interceptors/recovery"
@@ -81,12 +82,21 @@ func (c Config) Validate() error {
 	return nil
 }
 
-// A Server serves pemba's API, the health service and reflection. Its health is
-// SERVING from the beginning until it is drained.
+// A Server serves pemba's API, the health service and reflection.
+//
+// The health of a service is SERVING while its calls are answered. While the disk
+// takes no writes the services that write are NOT_SERVING, and PermissionService,
+// which only reads, goes on. The health of the whole server, whose name is empty,
+// says whether a restart would help: it turns to NOT_SERVING when writes are refused
+// until then, and not where the disk is full, since room is what helps there. So a
+// probe that restarts asks for the empty name, and one that sends questions here
+// asks for PermissionService. Draining turns all of them to NOT_SERVING.
 type Server struct {
-	grpc   *grpc.Server
-	health *health.Server
-	stop   context.CancelFunc // ends the calls that last until they are ended
+	grpc    *grpc.Server
+	health  *health.Server
+	service *service.Service
+	serving context.Context
+	stop    context.CancelFunc // ends the calls that last until they are ended
 }
 
 // NewServer makes a server. Serve starts it, Drain ends it.
@@ -103,7 +113,9 @@ func newServer(c Config, inside ...grpc.UnaryServerInterceptor) (*Server, error)
 	serving, stop := context.WithCancel(context.Background())
 	e := &edge{log: c.Logger, slow: c.SlowCall, serving: serving}
 	s := &Server{
-		stop: stop,
+		service: c.Service,
+		serving: serving,
+		stop:    stop,
 		grpc: grpc.NewServer(
 			grpc.ChainUnaryInterceptor(append(e.unaryInterceptors(), inside...)...),
 			grpc.ChainStreamInterceptor(e.stream, recovery.StreamServerInterceptor(recovery.WithRecoveryHandlerContext(panicked))),
@@ -143,7 +155,37 @@ func (s *Server) register(answering *service.Service, e *edge) {
 }
 
 // Serve answers on a listener until the server is drained, and then returns nil.
-func (s *Server) Serve(l net.Listener) error { return s.grpc.Serve(l) }
+func (s *Server) Serve(l net.Listener) error {
+	ctx, end := context.WithCancel(s.serving)
+	var following sync.WaitGroup
+	following.Go(func() { s.followDisk(ctx) })
+	defer following.Wait()
+	defer end()
+	return s.grpc.Serve(l)
+}
+
+// followDisk keeps the health true, until ctx ends.
+func (s *Server) followDisk(ctx context.Context) {
+	for {
+		disk, changed := s.service.Disk()
+		for _, written := range []*grpc.ServiceDesc{&pembav1.TupleService_ServiceDesc, &pembav1.SchemaService_ServiceDesc, &pembav1.StoreService_ServiceDesc} {
+			s.health.SetServingStatus(written.ServiceName, servingIf(disk.TakesWrites))
+		}
+		s.health.SetServingStatus("", servingIf(!disk.NeedsRestart))
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+func servingIf(well bool) healthpb.HealthCheckResponse_ServingStatus {
+	if well {
+		return healthpb.HealthCheckResponse_SERVING
+	}
+	return healthpb.HealthCheckResponse_NOT_SERVING
+}
 
 // Drain ends serving. Health turns to NOT_SERVING at once, so that load
 // balancers look elsewhere; no call is accepted any more, and those that run

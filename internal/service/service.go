@@ -81,6 +81,21 @@ func New(c Config) *Service {
 	return s
 }
 
+// A Disk is what a service can do with its data directory. It always answers
+// questions.
+type Disk struct {
+	TakesWrites bool
+	// NeedsRestart says that writes are refused until the service is started again;
+	// otherwise they are taken again by themselves.
+	NeedsRestart bool
+}
+
+// Disk is how it is now, and what is closed when that changes.
+func (s *Service) Disk() (now Disk, changed <-chan struct{}) {
+	state, changed := s.db.Disk()
+	return Disk{TakesWrites: state == tupledb.DiskTakesWrites, NeedsRestart: state == tupledb.DiskFailed}, changed
+}
+
 // budget is the time that a question has. When it is over, the question was too
 // much for the server, which more patience of the caller's would not change.
 func (s *Service) budget(ctx context.Context) (context.Context, context.CancelFunc) {
