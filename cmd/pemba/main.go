@@ -36,6 +36,7 @@ type commandLine struct {
 	Schema  schemaCmd  `cmd:"" help:"Read, write, check and format schemas."`
 	Store   storeCmd   `cmd:"" help:"Create, list and delete stores."`
 	Test    testCmd    `cmd:"" takes:"output" help:"Run test files, without a server."`
+	Verify  verifyCmd  `cmd:"" takes:"output" help:"Verify a data directory that no server has open."`
 	Lsp     lspCmd     `cmd:"" help:"Serve the schema language to an editor."`
 	Version versionCmd `cmd:"" takes:"output" help:"Show what this binary was built from."`
 }

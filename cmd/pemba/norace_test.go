@@ -12,3 +12,6 @@ func scriptsRun() []string {
 	}
 	return paths
 }
+
+// killsDefault is how often a server is killed.
+const killsDefault = 5

@@ -11,3 +11,6 @@ func scriptsRun() []string {
 		"testdata/script/stop.txtar",
 	}
 }
+
+// killsDefault is how often a server is killed, which is ten times slower to start.
+const killsDefault = 2

@@ -31,6 +31,7 @@ import (
 //	                         again, and expect that this was the end of it
 //	silent                   put the address of a server that never answers
 //	                         into $SILENT, and of one that is busy into $TAKEN
+//	damage GLOB              turn a bit in the middle of each file that matches
 //	exits N pemba [ARG…]     run pemba and expect this exit code
 //	json FILE PATH [VALUE]   expect a value in a JSON document; parts of the path
 //	                         are joined by dots, and a number is an index
@@ -44,6 +45,7 @@ func scriptWords() map[string]func(*testscript.TestScript, bool, []string) {
 		"hold":   wordHold,
 		"twice":  wordTwice,
 		"silent": wordSilent,
+		"damage": wordDamage,
 		"exits":  wordExits,
 		"json":   wordJSON,
 		"keep":   wordKeep,
@@ -138,6 +140,24 @@ func wordSilent(ts *testscript.TestScript, neg bool, _ []string) {
 	ts.Defer(func() { listener.Close() })
 	ts.Setenv("SILENT", listener.Addr().String())
 	ts.Setenv("TAKEN", listener.Addr().String())
+}
+
+func wordDamage(ts *testscript.TestScript, neg bool, args []string) {
+	plain(ts, neg)
+	if len(args) != 1 {
+		ts.Fatalf("usage: damage GLOB")
+	}
+	paths, err := filepath.Glob(ts.MkAbs(args[0]))
+	ts.Check(err)
+	if len(paths) == 0 {
+		ts.Fatalf("no file is %s", args[0])
+	}
+	for _, path := range paths {
+		content, err := os.ReadFile(path)
+		ts.Check(err)
+		content[len(content)/2] ^= 4
+		ts.Check(os.WriteFile(path, content, 0o600))
+	}
 }
 
 func wordExits(ts *testscript.TestScript, neg bool, args []string) {

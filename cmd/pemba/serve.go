@@ -36,6 +36,8 @@ type serveCmd struct {
 func (serveCmd) Help() string {
 	return `Prints "listening on ADDR" as its first line, once it answers. SIGINT and SIGTERM end it when the requests that it has begun are answered; while it starts, and the second time, they end it at once. What was acknowledged is kept either way.
 
+While the disk is full, writes are refused and questions answered; with room again it goes on by itself. When an fsync or a block fails, writes are refused until it is started again. Health checks tell them apart: ask for pemba.v1.PermissionService to know whether questions are answered, for pemba.v1.TupleService whether writes are taken, and for the empty name whether a restart is needed.
+
 There is no authentication yet: whoever reaches the address may do everything.
 
 Examples:
