@@ -26,7 +26,7 @@ import (
 //
 //	go test ./internal/tupledb -run PowerCutsDuringLoads -args -cuts 100000 -seed 7
 func TestPowerCutsDuringLoads(t *testing.T) {
-	const cutsPerHistory = 4
+	const cutsPerHistory = 3
 	kept, lost, loading := 0, 0, 0
 	for i := range (*cutsFlag/4 + cutsPerHistory - 1) / cutsPerHistory {
 		c := newLoadCut(t, *seedFlag+uint64(i))
