@@ -49,11 +49,6 @@ const (
 	// contextBytesPerTuple is how many bytes of contexts weigh as much as a tuple
 	// that is followed.
 	contextBytesPerTuple = 64
-
-	// narrowTuplesMax is how many tuples of an object are read in one go. Most
-	// objects have fewer: one seek then shows all that stands on them. Of a wider
-	// one the walk asks for what it needs, relation by relation.
-	narrowTuplesMax = 32
 )
 
 // A Question is who asks, with what at hand, what is read, and how much that may

@@ -5,21 +5,6 @@ import (
 	"github.com/pemba-io/pemba/internal/schema"
 )
 
-const (
-	// usersetsAtOnce is how many usersets of a relation are gathered before they
-	// are followed.
-	usersetsAtOnce = 1024
-
-	// foresightFrom is how many usersets of one kind make it worth asking from the
-	// principal's side: below it a look into each group is as good.
-	foresightFrom = 16
-
-	// foresightSteps is how many steps along the principal's own tuples are spent
-	// for each group that need not be looked into. A seek costs as much as 20 to
-	// 40 steps, and of a principal in a million groups the rest stays unread.
-	foresightSteps = 16
-)
-
 // A place is a relation of a type, whatever the object.
 type place struct {
 	typ      rel.ObjectType
