@@ -29,6 +29,15 @@ func edits(file *syntax.File) []func() {
 		for _, r := range stored(d) {
 			all = append(all, relationEdits(r)...)
 		}
+		if len(d.CreatedBys) > 0 {
+			all = append(all, func() { d.CreatedBys = nil })
+		}
+		for j, w := range d.Withins {
+			all = append(all, func() { d.Withins = slices.Delete(d.Withins, j, j+1) })
+			for k := range w.Rels {
+				all = append(all, func() { w.Rels = slices.Delete(w.Rels, k, k+1) })
+			}
+		}
 	}
 	for _, site := range sites(file.Definitions) {
 		for _, simpler := range simpler(*site) {
@@ -78,6 +87,15 @@ func relationEdits(r *syntax.Relation) []func() {
 	if r.OnePerWith != nil {
 		all = append(all, func() { r.OnePerWith = nil })
 	}
+	for _, rule := range []**syntax.Rule{&r.Granted, &r.Revoked} {
+		if *rule == nil {
+			continue
+		}
+		all = append(all, func() { *rule = nil })
+		if (*rule).ExceptSelf {
+			all = append(all, func() { (*rule).ExceptSelf = false })
+		}
+	}
 	return all
 }
 
@@ -105,9 +123,17 @@ func sites(definitions []*syntax.Definition) []*syntax.Expr {
 			if r.Expr != nil {
 				all = append(all, &r.Expr)
 			}
+			for _, rule := range []*syntax.Rule{r.Granted, r.Revoked} {
+				if rule != nil {
+					all = append(all, &rule.Expr)
+				}
+			}
 		}
 		for _, p := range d.Permissions {
 			all = append(all, &p.Expr)
+		}
+		for _, c := range d.CreatedBys {
+			all = append(all, &c.Expr)
 		}
 	}
 	return all
@@ -140,7 +166,8 @@ func tidied(t Trial) Trial {
 		changed = tidyTypes(t.Schema)
 	}
 	for _, site := range sites(t.Schema.Definitions) {
-		*site = resolved(t.Schema, definitionAt(t.Schema, site), *site)
+		d := definitionAt(t.Schema, site)
+		*site = resolved(t.Schema, d, relationAt(d, site), *site)
 	}
 	t.Tuples = fitting(t.Schema, t.Tuples)
 	var steps []Step
@@ -202,6 +229,9 @@ func tidyTypes(file *syntax.File) bool {
 				r.OnePerWith, changed = nil, true
 			}
 			concrete := slices.ContainsFunc(r.Types, counts)
+			if len(r.Types) == 0 && (r.Granted != nil || r.Revoked != nil) {
+				r.Granted, r.Revoked, changed = nil, nil, true
+			}
 			if r.Multiplicity != nil && (len(r.Types) == 0 || (r.Multiplicity.Min > 0 && !concrete)) {
 				r.Multiplicity, changed = nil, true
 			}
@@ -215,11 +245,26 @@ func tidyTypes(file *syntax.File) bool {
 			block.Inherits = slices.DeleteFunc(block.Inherits, func(from *syntax.Inherit) bool { return !inherits(file, d, block, from) })
 			shorter(n, len(block.Roles)+len(block.Inherits))
 		}
+		for _, w := range d.Withins {
+			n := len(w.Rels)
+			w.Rels = slices.DeleteFunc(w.Rels, func(id syntax.Ident) bool { return !leadsWithin(d, id) })
+			shorter(n, len(w.Rels))
+		}
+		n = len(d.Withins)
+		d.Withins = slices.DeleteFunc(d.Withins, func(w *syntax.Within) bool { return len(w.Rels) == 0 })
+		shorter(n, len(d.Withins))
 		n = len(d.Roles)
 		d.Roles = slices.DeleteFunc(d.Roles, func(block *syntax.Roles) bool { return len(block.Roles) == 0 })
 		shorter(n, len(d.Roles))
 	}
 	return changed
+}
+
+// leadsWithin reports whether a relation is there and can put an object inside another.
+func leadsWithin(d *syntax.Definition, id syntax.Ident) bool {
+	return slices.ContainsFunc(stored(d), func(r *syntax.Relation) bool {
+		return r.Name.Text == id.Text && leadsSomewhere(r)
+	})
 }
 
 func inherits(file *syntax.File, d *syntax.Definition, block *syntax.Roles, from *syntax.Inherit) bool {
@@ -273,8 +318,21 @@ func definitionAt(file *syntax.File, site *syntax.Expr) *syntax.Definition {
 	return &syntax.Definition{}
 }
 
-// resolved is the expression with nil in place of names that are gone.
-func resolved(file *syntax.File, d *syntax.Definition, e syntax.Expr) syntax.Expr {
+// relationAt is the relation whose rule a site is; nil for another site.
+func relationAt(d *syntax.Definition, site *syntax.Expr) *syntax.Relation {
+	for _, r := range stored(d) {
+		for _, rule := range []*syntax.Rule{r.Granted, r.Revoked} {
+			if rule != nil && site == &rule.Expr {
+				return r
+			}
+		}
+	}
+	return nil
+}
+
+// resolved is the expression with nil in place of names that are gone; of is the
+// relation whose rule it is, nil for none.
+func resolved(file *syntax.File, d *syntax.Definition, of *syntax.Relation, e syntax.Expr) syntax.Expr {
 	switch e := e.(type) {
 	case *syntax.NameExpr:
 		if slices.Contains(declared(d), e.Name.Text) {
@@ -286,8 +344,13 @@ func resolved(file *syntax.File, d *syntax.Definition, e syntax.Expr) syntax.Exp
 			return e
 		}
 		return &syntax.NilExpr{}
+	case *syntax.SubjectExpr:
+		if of != nil && leads(file, d, of.Name, e.Target) {
+			return e
+		}
+		return &syntax.NilExpr{}
 	case *syntax.BinaryExpr:
-		return &syntax.BinaryExpr{Op: e.Op, Left: resolved(file, d, e.Left), Right: resolved(file, d, e.Right)}
+		return &syntax.BinaryExpr{Op: e.Op, Left: resolved(file, d, of, e.Left), Right: resolved(file, d, of, e.Right)}
 	default:
 		return e
 	}
@@ -317,7 +380,8 @@ func subjectFits(form *syntax.TypeRef, s rel.Subject) bool {
 }
 
 // tidyStep takes away questions about what is gone, and subjects that are gone
-// from the principals. Updates may be of anything: refusing them is an answer.
+// from the principals, and writes of actors that are gone. Updates may be of
+// anything: refusing them is an answer.
 func tidyStep(file *syntax.File, step Step) Step {
 	known := func(s rel.Subject) bool {
 		if s.IsUserset() {
@@ -337,5 +401,8 @@ func tidyStep(file *syntax.File, step Step) Step {
 		}
 	}
 	step.Questions = kept
+	if !step.Actor.IsZero() && !known(step.Actor.Subject) {
+		step.Updates = nil // nobody is left to write
+	}
 	return step
 }

@@ -25,7 +25,8 @@ func apart(d *dice, file *syntax.File) []string {
 }
 
 // folded is the schema with what stands apart in partials: of each definition the
-// relations in one, and in another, which that includes, the permissions. Roles
+// relations in one, with what they put the object inside of, and in another, which
+// that includes, the permissions, with who creates. Roles
 // stay where they are, since their order is their meaning, and so does the block,
 // unless all of it stands apart.
 func folded(file *syntax.File, apart []string) *syntax.File {
@@ -44,7 +45,11 @@ func folded(file *syntax.File, apart []string) *syntax.File {
 		rest.Roles, inner.Roles = parted(d.Roles, func(block *syntax.Roles) bool {
 			return !slices.ContainsFunc(block.Roles, func(r *syntax.Relation) bool { return !is(r.Name) })
 		})
+		if len(outer.Relations) > 0 {
+			rest.Withins, outer.Withins = nil, d.Withins
+		}
 		if len(inner.Permissions)+len(inner.Roles) > 0 {
+			rest.CreatedBys, inner.CreatedBys = nil, d.CreatedBys
 			outer.Includes = []*syntax.Include{{Name: inner.Name}}
 			whole.Partials = append(whole.Partials, inner)
 		}

@@ -27,6 +27,7 @@ type walker struct {
 	caveats map[string]*condition.Caveat
 	stored  []rel.Tuple
 	now     time.Time
+	past    [][]rel.Tuple    // what was loaded, and what each accepted write left
 	memos   map[string]*memo // by asker; kept between questions
 	last    Asker            // who asked last
 
@@ -70,7 +71,7 @@ func (s *walker) Load(_ context.Context, at time.Time, schema string, tuples []r
 			return faults[0]
 		}
 	}
-	s.stored, s.now = tuples, at
+	s.stored, s.now, s.past = tuples, at, [][]rel.Tuple{tuples}
 	s.memos = map[string]*memo{}
 	return nil
 }
@@ -113,6 +114,8 @@ func (s *walker) whole(file *syntax.File) *syntax.File {
 		d.Relations = append(d.Relations, from.Relations...)
 		d.Permissions = append(d.Permissions, from.Permissions...)
 		d.Roles = append(d.Roles, from.Roles...)
+		d.Withins = append(d.Withins, from.Withins...)
+		d.CreatedBys = append(d.CreatedBys, from.CreatedBys...)
 		for _, include := range from.Includes {
 			if from == pieces[from.Name.Text] && s.planted == "partial in a partial forgotten" {
 				continue

@@ -10,12 +10,29 @@ import (
 	"github.com/pemba-io/pemba/internal/schema/syntax"
 )
 
-func (s *walker) Write(_ context.Context, _ rel.Actor, updates []rel.Update) ([]rel.Change, error) {
+// Write leaves to the oracle what fits and what a write must leave behind. What
+// updates do, and who may, it says itself.
+func (s *walker) Write(_ context.Context, actor rel.Actor, updates []rel.Update) ([]rel.Change, error) {
 	world, err := s.judge()
 	if err != nil {
 		return nil, err
 	}
 	changes, next, err := world.Write(rel.Actor{}, updates, nil)
+	if !fault.Is(err, fault.NotInSchema) && !fault.Is(err, fault.AlreadyExistsCreate) {
+		effects, left := s.effects(updates)
+		if refused := s.refuses(actor, effects, left); refused != nil {
+			return nil, refused
+		}
+		var plain []rel.Update
+		for _, e := range effects {
+			op := rel.Delete
+			if e.puts {
+				op = rel.Touch
+			}
+			plain = append(plain, rel.Update{Op: op, Tuple: e.tuple})
+		}
+		changes, next, err = world.Write(rel.Actor{}, plain, nil)
+	}
 	if s.unjudged(world, updates, fault.Of(err)) {
 		return nil, nil
 	}
@@ -26,10 +43,25 @@ func (s *walker) Write(_ context.Context, _ rel.Actor, updates []rel.Update) ([]
 		return nil, fault.New(fault.AlreadyExistsCreate, "it was there")
 	}
 	s.stored = next.Stored()
+	s.past = append(s.past, s.stored)
 	if s.planted != "write leaves the memo" {
 		s.memos = map[string]*memo{}
 	}
 	return s.told(world.Tuples(), updates, changes), nil
+}
+
+// CheckAt answers of the tuples that there were.
+func (s *walker) CheckAt(ctx context.Context, write int, q Question) (Answer, error) {
+	stored, memos, now := s.stored, s.memos, s.now
+	defer func() { s.stored, s.memos, s.now = stored, memos, now }()
+	switch s.planted {
+	case "the past is the present":
+		return s.Check(ctx, q)
+	case "the past revives what has expired":
+		s.now = start
+	}
+	s.stored, s.memos = s.past[write], map[string]*memo{}
+	return s.Check(ctx, q)
 }
 
 // unjudged reports whether a planted fault lets a write pass that is refused.

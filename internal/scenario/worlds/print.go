@@ -76,20 +76,26 @@ func needsSelf(file *syntax.File) bool {
 // under `use roles`.
 func needsRoles(file *syntax.File) bool {
 	return slices.ContainsFunc(pieces(file), func(d *syntax.Definition) bool {
-		return len(d.Roles) > 0 || slices.ContainsFunc(d.Relations, func(r *syntax.Relation) bool {
-			return r.Multiplicity != nil || r.Of != nil || r.OnePerWith != nil
+		return len(d.Roles)+len(d.Withins)+len(d.CreatedBys) > 0 || slices.ContainsFunc(d.Relations, func(r *syntax.Relation) bool {
+			return r.Multiplicity != nil || r.Of != nil || r.OnePerWith != nil || r.Granted != nil || r.Revoked != nil
 		})
 	})
 }
 
 func definitionText(b *strings.Builder, word string, d *syntax.Definition) {
-	if len(declared(d))+len(d.Includes) == 0 {
+	if len(declared(d))+len(d.Includes)+len(d.Withins)+len(d.CreatedBys) == 0 {
 		fmt.Fprintf(b, "%s %s {}\n", word, d.Name.Text)
 		return
 	}
 	fmt.Fprintf(b, "%s %s {\n", word, d.Name.Text)
 	for _, include := range d.Includes {
 		fmt.Fprintf(b, "  ...%s\n", include.Name.Text)
+	}
+	for _, w := range d.Withins {
+		fmt.Fprintf(b, "  within %s\n", identsText(w.Rels))
+	}
+	for _, c := range d.CreatedBys {
+		fmt.Fprintf(b, "  created by %s\n", exprText(c.Expr))
 	}
 	for _, r := range d.Relations {
 		fmt.Fprintf(b, "  relation %s\n", relationText(r))
@@ -150,7 +156,25 @@ func relationText(r *syntax.Relation) string {
 	if r.OnePerWith != nil {
 		s += " one per subject with " + r.OnePerWith.Text
 	}
-	return s
+	return s + ruleText(" granted by ", r.Granted) + ruleText(" revoked by ", r.Revoked)
+}
+
+func ruleText(words string, rule *syntax.Rule) string {
+	switch {
+	case rule == nil:
+		return ""
+	case rule.ExceptSelf:
+		return words + exprText(rule.Expr) + " except self"
+	}
+	return words + exprText(rule.Expr)
+}
+
+func identsText(all []syntax.Ident) string {
+	texts := make([]string, len(all))
+	for i, id := range all {
+		texts[i] = id.Text
+	}
+	return strings.Join(texts, ", ")
 }
 
 // formText is a form with the attributes that it wants.

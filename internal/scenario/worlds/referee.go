@@ -88,13 +88,14 @@ type referee struct {
 	system System
 	known  *book
 	state  int
-	world  *oracle.Oracle // of the state
+	world  *oracle.Oracle   // of the state
+	past   []*oracle.Oracle // what was loaded, and what each accepted write left
 	now    time.Time
 	tally  Tally
 }
 
 func newReferee(ctx context.Context, system System, world *oracle.Oracle, known *book) *referee {
-	return &referee{ctx: ctx, system: system, known: known, world: world, now: start, tally: Tally{Worlds: 1}}
+	return &referee{ctx: ctx, system: system, known: known, world: world, past: []*oracle.Oracle{world}, now: start, tally: Tally{Worlds: 1}}
 }
 
 // enter goes on to the next state.
@@ -135,8 +136,17 @@ func (r *referee) play(s Step) *Disagreement {
 				return d
 			}
 		}
+	case Expand:
+		for i, q := range s.Questions {
+			if d := r.expand(q); d != nil {
+				d.Question = i
+				return d
+			}
+		}
+	case Past:
+		return r.remember(s.Back, s.Questions)
 	case Write:
-		return r.write(s.Updates)
+		return r.write(s.Actor, s.Updates)
 	case Advance:
 		r.now = s.To
 		r.enter(r.world.At(s.To))
@@ -254,28 +264,58 @@ func effectiveText(a *oracle.Access, object rel.Object) string {
 	return accessText(access, nil)
 }
 
-func (r *referee) write(updates []rel.Update) *Disagreement {
+func (r *referee) write(actor rel.Actor, updates []rel.Update) *Disagreement {
 	writer, ok := r.system.(Writer)
 	if !ok {
 		return nil
 	}
-	changes, next, wantErr := r.world.Write(rel.Actor{}, updates, nil)
-	gotChanges, gotErr := writer.Write(r.ctx, rel.Actor{}, updates)
+	changes, next, wantErr := r.world.Write(actor, updates, nil)
+	gotChanges, gotErr := writer.Write(r.ctx, actor, updates)
 	got, want := writeText(gotChanges, gotErr), writeText(changes, wantErr)
 	if got != want {
-		texts := make([]string, len(updates))
-		for i, u := range updates {
-			texts[i] = u.String()
-		}
-		return &Disagreement{Asked: strings.Join(texts, ", "), Got: got, Want: want}
+		return &Disagreement{Asked: actedText(actor, updates), Got: got, Want: want}
 	}
+	r.tally.write(actor, fault.Of(wantErr))
 	if wantErr != nil {
-		r.tally.Refused++
 		return nil
 	}
-	r.tally.Accepted++
 	r.enter(next)
+	r.past = append(r.past, r.world)
+	return r.kept(actor, updates)
+}
+
+// kept judges what an accepted write has left: the tuples are those of the oracle,
+// and they keep the rules that always hold.
+func (r *referee) kept(actor rel.Actor, updates []rel.Update) *Disagreement {
+	reader, ok := r.system.(Reader)
+	if !ok {
+		return nil
+	}
+	tuples, err := reader.Tuples(r.ctx)
+	slices.SortFunc(tuples, rel.Tuple.Compare)
+	got := tuplesText(tuples)
+	if err != nil {
+		got = errorText(err)
+	}
+	if want := tuplesText(r.world.Tuples()); got != want {
+		return &Disagreement{Asked: "what is left after " + actedText(actor, updates), Got: got, Want: want}
+	}
+	if err := r.world.Breaks(); err != nil {
+		return &Disagreement{Asked: "what is left after " + actedText(actor, updates), Got: "all is well", Want: errorText(err)}
+	}
 	return nil
+}
+
+// actedText is a write as it is told.
+func actedText(actor rel.Actor, updates []rel.Update) string {
+	texts := make([]string, len(updates))
+	for i, u := range updates {
+		texts[i] = u.String()
+	}
+	if actor.IsZero() {
+		return strings.Join(texts, ", ")
+	}
+	return strings.Join(texts, ", ") + " by " + actor.Subject.String() + withText(actor.Context)
 }
 
 // answerText is the same for the same answer: its value, and what it hangs on.

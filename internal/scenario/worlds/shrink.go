@@ -18,7 +18,7 @@ func Shrink(t Trial, fails func(Trial) bool) Trial {
 	s := &shrinker{best: t, fails: fails}
 	for progress := true; progress; {
 		progress = false
-		for _, pass := range []func(){s.steps, s.ways, s.tuples, s.schema, s.contexts, s.contextual, s.principals, s.objects} {
+		for _, pass := range []func(){s.steps, s.ways, s.tuples, s.schema, s.contexts, s.contextual, s.principals, s.actors, s.objects} {
 			before := s.accepted
 			pass()
 			progress = progress || s.accepted > before
@@ -97,7 +97,7 @@ func (t Trial) withStep(i int, change func(*Step)) Trial {
 func (s *shrinker) ways() {
 	for i := range s.best.Steps {
 		switch s.best.Steps[i].Way {
-		case Batch:
+		case Batch, Past, Expand:
 			s.try(s.best.withStep(i, func(step *Step) { step.Way = Check }))
 		case Effective:
 			s.try(s.best.withStep(i, func(step *Step) {
@@ -210,6 +210,15 @@ func (s *shrinker) principals() {
 	}
 }
 
+// actors lets the application itself write where it matters to nobody who does.
+func (s *shrinker) actors() {
+	for i := range s.best.Steps {
+		if i < len(s.best.Steps) && !s.best.Steps[i].Actor.IsZero() {
+			s.try(s.best.withStep(i, func(step *Step) { step.Actor = rel.Actor{} }))
+		}
+	}
+}
+
 func principalsOf(t Trial) []rel.Principal {
 	var all []rel.Principal
 	for _, step := range t.Steps {
@@ -263,9 +272,17 @@ func (s *shrinker) objects() {
 
 func objectsOf(t Trial) []rel.Object {
 	var all []rel.Object
+	addSubject := func(s rel.Subject) {
+		if o, ok := s.Object(); ok {
+			all = append(all, o)
+		}
+	}
 	add := func(tuple rel.Tuple) {
 		all = append(all, tuple.Object)
-		if o, ok := tuple.Subject.Object(); ok {
+		addSubject(tuple.Subject)
+	}
+	addFilter := func(f rel.Filter) {
+		for _, o := range []rel.Object{objectOfFilter(f.ObjectType, f.ObjectID), objectOfFilter(f.SubjectType, f.SubjectID)} {
 			all = append(all, o)
 		}
 	}
@@ -279,12 +296,25 @@ func objectsOf(t Trial) []rel.Object {
 				add(tuple)
 			}
 		}
+		addSubject(step.Actor.Subject)
 		for _, u := range step.Updates {
 			add(u.Tuple)
+			all = append(all, u.Object, u.Revoking.Within)
+			addSubject(u.Revoking.Subject)
+			addFilter(u.Matching.Filter)
 		}
 	}
 	slices.SortFunc(all, rel.Object.Compare)
-	return slices.Compact(all)
+	return slices.DeleteFunc(slices.Compact(all), rel.Object.IsZero)
+}
+
+// objectOfFilter is the object that one side of a filter names; the zero Object
+// where it names none.
+func objectOfFilter(typ rel.ObjectType, id string) rel.Object {
+	if typ == "" || id == "" || id == "*" {
+		return rel.Object{}
+	}
+	return objectOf(string(typ), id)
 }
 
 // A mapping says what becomes of the parts of a trial, wherever they stand. What
@@ -310,8 +340,12 @@ func (t Trial) mapped(m mapping) Trial {
 			q.Asker = m.askerOf(q.Asker)
 			step.Questions[j] = q
 		}
+		step.Actor.Subject = m.subjectOf(step.Actor.Subject)
+		if m.context != nil {
+			step.Actor.Context = m.context(step.Actor.Context)
+		}
 		for j, u := range step.Updates {
-			step.Updates[j].Tuple = m.tupleOf(u.Tuple)
+			step.Updates[j] = m.updateOf(u)
 		}
 	}
 	return t
@@ -351,6 +385,34 @@ func (m mapping) tupleOf(t rel.Tuple) rel.Tuple {
 	return t
 }
 
+// updateOf maps the part of an update that its Op has.
+func (m mapping) updateOf(u rel.Update) rel.Update {
+	switch u.Op {
+	case rel.DeleteMatching:
+		if m.object != nil {
+			f := &u.Matching.Filter
+			if o := objectOfFilter(f.ObjectType, f.ObjectID); !o.IsZero() {
+				f.ObjectID = m.object(o).ID()
+			}
+			if o := objectOfFilter(f.SubjectType, f.SubjectID); !o.IsZero() {
+				f.SubjectID = m.object(o).ID()
+			}
+		}
+	case rel.DeleteObject:
+		if m.object != nil {
+			u.Object = m.object(u.Object)
+		}
+	case rel.Revoke:
+		u.Revoking.Subject = m.subjectOf(u.Revoking.Subject)
+		if m.object != nil {
+			u.Revoking.Within = m.object(u.Revoking.Within)
+		}
+	default:
+		u.Tuple = m.tupleOf(u.Tuple)
+	}
+	return u
+}
+
 func (m mapping) subjectOf(s rel.Subject) rel.Subject {
 	o, ok := s.Object()
 	switch {
@@ -384,11 +446,22 @@ func cloned(file *syntax.File) *syntax.File {
 		for i, r := range all {
 			list[i] = new(*r)
 			list[i].Types = slices.Clone(r.Types)
+			for _, rule := range []**syntax.Rule{&list[i].Granted, &list[i].Revoked} {
+				if *rule != nil {
+					*rule = new(**rule)
+				}
+			}
 		}
 		return list
 	}
 	for _, d := range file.Definitions {
 		c := &syntax.Definition{Name: d.Name, Relations: relations(d.Relations)}
+		for _, w := range d.Withins {
+			c.Withins = append(c.Withins, &syntax.Within{Rels: slices.Clone(w.Rels)})
+		}
+		for _, created := range d.CreatedBys {
+			c.CreatedBys = append(c.CreatedBys, new(*created))
+		}
 		for _, p := range d.Permissions {
 			c.Permissions = append(c.Permissions, new(*p))
 		}

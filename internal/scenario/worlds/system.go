@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/pemba-io/pemba/internal/admission"
 	"github.com/pemba-io/pemba/internal/engine"
 	"github.com/pemba-io/pemba/internal/oracle"
 	"github.com/pemba-io/pemba/internal/rel"
@@ -15,14 +16,69 @@ import (
 // is all that ties random worlds to what they test. Whoever makes one closes it.
 type Product struct {
 	embedded.Driver
-	now time.Time
+	now   time.Time
+	marks []rel.Snapshot // of what was loaded, and of each accepted write
 }
 
 // Load makes a new database, on a clock that stands still.
 func (p *Product) Load(ctx context.Context, at time.Time, schema string, tuples []rel.Tuple) error {
 	p.now = at
 	p.Clock = func() time.Time { return p.now }
-	return p.Driver.Load(ctx, schema, tuples)
+	if err := p.Driver.Load(ctx, schema, tuples); err != nil {
+		return err
+	}
+	newest, err := p.Service().ReadTuples(ctx, service.ReadQuery{Store: rel.DefaultStore, CountOnly: true})
+	p.marks = []rel.Snapshot{newest.Snapshot}
+	return err
+}
+
+// Write writes on behalf of an actor.
+func (p *Product) Write(ctx context.Context, actor rel.Actor, updates []rel.Update) ([]rel.Change, error) {
+	answer, err := p.Service().Write(ctx, service.WriteCommand{
+		Store: rel.DefaultStore, Write: admission.Write{Actor: actor.Subject, Updates: updates}, ActorContext: actor.Context,
+	})
+	if err == nil {
+		p.marks = append(p.marks, answer.Snapshot)
+	}
+	return answer.Changes, err
+}
+
+// CheckAt asks one question of an earlier state.
+func (p *Product) CheckAt(ctx context.Context, write int, q Question) (Answer, error) {
+	answer, err := p.Service().Check(ctx, service.CheckQuery{
+		Store: rel.DefaultStore, Item: item(q), Consistency: service.Consistency{Exact: &p.marks[write]},
+	})
+	return answerOf(answer.Answer), err
+}
+
+// Expand asks for the tree of a name, as deep as it can be had.
+func (p *Product) Expand(ctx context.Context, object rel.Object, name rel.Name) (*Tree, error) {
+	answer, err := p.Service().Expand(ctx, service.ExpandQuery{
+		Store: rel.DefaultStore, Object: object, Name: name, Depth: engine.ExpandDepthMax,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return treeOf(answer.Tree), nil
+}
+
+var joins = map[engine.Operator]Join{
+	engine.Nobody: Nobody, engine.HasTuple: Stored, engine.AnyOf: AnyOf, engine.AllOf: AllOf, engine.Except: Except,
+	engine.Inherited: Through, engine.InheritedByAll: ThroughAll, engine.TheObject: TheObject,
+}
+
+func treeOf(t *engine.Tree) *Tree {
+	if t == nil {
+		return nil
+	}
+	tree := &Tree{Object: t.Object, Name: t.Name, Joins: joins[t.Operator], Cut: t.Cut}
+	for _, part := range t.Operands {
+		tree.Parts = append(tree.Parts, treeOf(part))
+	}
+	for _, edge := range t.Edges {
+		tree.Edges = append(tree.Edges, Edge{edge.Tuple, treeOf(edge.Tree)})
+	}
+	return tree
 }
 
 // Advance puts the clock forward.
@@ -64,6 +120,25 @@ func (p *Product) Batch(ctx context.Context, questions []Question) ([]Answer, er
 		answers[i] = answerOf(outcome.Answer)
 	}
 	return answers, nil
+}
+
+// Tuples are all live tuples.
+func (p *Product) Tuples(ctx context.Context) ([]rel.Tuple, error) {
+	var all []rel.Tuple
+	query := service.ReadQuery{Store: rel.DefaultStore, PageSize: service.PageSizeMax, Page: service.FirstPage()}
+	for {
+		page, err := p.Service().ReadTuples(ctx, query)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, page.Tuples...)
+		if page.Next == "" {
+			return all, nil
+		}
+		if query.Page, err = query.Page.At(page.Next); err != nil {
+			return nil, err
+		}
+	}
 }
 
 func item(q Question) service.CheckItem {

@@ -31,6 +31,9 @@ func TestEngineAgreesWithOracle(t *testing.T) {
 		tally.Add(got)
 	}
 	t.Log(tally)
+	if tally.Past == 0 || tally.Expanded == 0 || tally.NotAllowed == 0 {
+		t.Errorf("some way of asking compared nothing: %v", tally)
+	}
 }
 
 // FuzzEngineAgreesWithOracle builds a small random world from a seed and asks

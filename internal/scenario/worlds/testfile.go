@@ -58,7 +58,14 @@ func (t Trial) upTo(d *Disagreement) Trial {
 // any for any would end with a schema that one side merely refuses.
 func (d *Disagreement) alike(e *Disagreement) bool {
 	failed := func(s string) bool { return strings.HasPrefix(s, errorPrefix) }
-	return failed(d.Got) == failed(e.Got) && (d.Step < 0) == (e.Step < 0)
+	return failed(d.Got) == failed(e.Got) && (d.Step < 0) == (e.Step < 0) &&
+		(d.Way == Write) == (e.Way == Write) && (d.Way != Write || outcome(d.Got) == outcome(e.Got) && outcome(d.Want) == outcome(e.Want))
+}
+
+// outcome is what came of a write, without what it changed.
+func outcome(text string) string {
+	before, _, _ := strings.Cut(text, " [")
+	return before
 }
 
 // String is the finding as a test file, ready to be put beside the scenarios.
@@ -162,11 +169,15 @@ func writesText(b *strings.Builder, world *oracle.Oracle, steps []Step) {
 		if step.Way != Write {
 			continue
 		}
-		b.WriteString("  - updates:\n")
+		b.WriteString("  - ")
+		if !step.Actor.IsZero() {
+			fmt.Fprintf(b, "actor: %q\n    ", step.Actor.Subject.String()+withText(step.Actor.Context))
+		}
+		b.WriteString("updates:\n")
 		for _, u := range step.Updates {
 			fmt.Fprintf(b, "      - %q\n", u.String())
 		}
-		changes, next, err := world.Write(rel.Actor{}, step.Updates, nil)
+		changes, next, err := world.Write(step.Actor, step.Updates, nil)
 		if f := fault.Of(err); f != nil {
 			fmt.Fprintf(b, "    expect: refused %s\n", f.Code.Reason())
 		} else {
@@ -227,6 +238,10 @@ func expect(world *oracle.Oracle, steps []Step) expectations {
 			with, err := world.With(q.Contextual)
 			if err != nil {
 				panic(invariant.Unreachable("contextual tuples of a trial", err))
+			}
+			if step.Way == Past {
+				e.beside = append(e.beside, fmt.Sprintf("%s, of the state %d writes before", q.all(), step.Back))
+				continue
 			}
 			access := with.For(q.Principal, q.Context)
 			if step.Way != Effective {

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/pemba-io/pemba/internal/invariant"
 	"github.com/pemba-io/pemba/internal/oracle"
 	"github.com/pemba-io/pemba/internal/rel"
 	"github.com/pemba-io/pemba/internal/schema/syntax"
@@ -48,6 +49,12 @@ type Writer interface {
 	Write(ctx context.Context, actor rel.Actor, updates []rel.Update) ([]rel.Change, error)
 }
 
+// A Reader is a System that tells all that is live in it. What a write left is then
+// compared, too, and not alone what is said of it.
+type Reader interface {
+	Tuples(ctx context.Context) ([]rel.Tuple, error)
+}
+
 // A Trial is a world and what is done to it, step by step. It is all that is
 // needed to see a disagreement again.
 type Trial struct {
@@ -57,12 +64,14 @@ type Trial struct {
 	Steps  []Step
 }
 
-// A Step asks questions in one of three ways, or writes, or puts the clock forward.
+// A Step asks questions in one of some ways, or writes, or puts the clock forward.
 type Step struct {
 	Way       Way
 	Questions []Question   // for Effective the names are empty
+	Actor     rel.Actor    // for Write alone; the zero Actor is the application itself
 	Updates   []rel.Update // for Write alone
 	To        time.Time    // for Advance alone
+	Back      int          // for Past alone: how many accepted writes ago
 }
 
 // A Way is how a step asks.
@@ -73,6 +82,8 @@ const (
 	Check
 	Batch
 	Effective
+	Expand
+	Past
 	Write
 	Advance
 )
@@ -85,6 +96,10 @@ func (w Way) String() string {
 		return "batch"
 	case Effective:
 		return "effective access"
+	case Expand:
+		return "expand"
+	case Past:
+		return "check of the past"
 	case Write:
 		return "write"
 	case Advance:
@@ -101,13 +116,19 @@ const (
 	writesMax      = 8
 	askedFirst     = 150 // questions by Check, and as many by Batch
 	askedAfter     = 30  // questions after each write and each move of the clock
+	askedOfPast    = 12  // questions of an earlier state
+	expandedMax    = 25  // questions that are read off a tree
 )
 
 // Trial is what is asked of a world: questions by Check and by Batch, in an
 // order of chance, and the effective access of each asker on each object; then a
-// few writes, each on a clock that has moved, and with questions after it. Of a
+// few writes, each on a clock that has moved, and with questions after it, some of
+// them of the past. Of a
 // large world not all is asked: the next world shows more than the rest of this
 // one.
+//
+// Writes are drawn around what the oracle says is there, and where they are on
+// behalf of somebody, so that many are allowed.
 //
 // The clock moves before every write, so that no two are committed at one time: a
 // system may put the second a little later, and what expires in between is its
@@ -131,18 +152,34 @@ func (w *World) Trial() Trial {
 	for chunk := range slices.Chunk(ask(askedFirst), batchQuestions) {
 		t.Steps = append(t.Steps, Step{Way: Batch, Questions: chunk})
 	}
+	t.Steps = append(t.Steps, Step{Way: Expand, Questions: ask(expandedMax)})
 	p := &population{dice: d, schema: w.Schema, shape: shape{objects: 3, users: 3}, now: start}
-	for range writesMin + d.IntN(writesMax-writesMin+1) {
-		p.now = p.next(w.Tuples)
+	world, err := oracle.LoadAt(w.Schema, w.Tuples, start)
+	if err != nil {
+		panic(invariant.Unreachable("tuples of a random world", err))
+	}
+	for n := range writesMin + d.IntN(writesMax-writesMin+1) {
+		p.now = p.next(world.Stored())
+		world = world.At(p.now)
 		t.Steps = append(t.Steps, Step{Way: Advance, To: p.now})
 		if d.chance(40) {
 			t.Steps = append(t.Steps, Step{Way: pick(d, []Way{Check, Batch}), Questions: ask(askedAfter)})
 		}
+		drawn := acted{updates: p.updates(world.Stored())}
+		if w.acting && d.chance(80) {
+			drawn = p.acted(world)
+		}
+		if _, next, err := world.Write(drawn.actor, drawn.updates, nil); err == nil {
+			world = next
+		}
 		t.Steps = append(t.Steps,
-			Step{Way: Write, Updates: p.updates(w.Tuples)},
+			Step{Way: Write, Actor: drawn.actor, Updates: drawn.updates},
 			Step{Way: pick(d, []Way{Check, Batch}), Questions: ask(askedAfter)})
 		if d.chance(30) {
 			t.Steps = append(t.Steps, Step{Way: Effective, Questions: some(d, effective, askedAfter)})
+		}
+		if d.chance(45) {
+			t.Steps = append(t.Steps, Step{Way: Past, Back: 1 + d.IntN(n+1), Questions: ask(askedOfPast)})
 		}
 	}
 	return t

@@ -9,11 +9,18 @@ import (
 
 // updates draws a write: tuples that fit, tuples that are there, such as are
 // there but for one part or with other attributes, such as were there until they
-// expired, and now and then one that the schema does not allow.
+// expired, and now and then one that the schema does not allow; and whatever takes
+// more than one tuple away.
 func (p *population) updates(there []rel.Tuple) []rel.Update {
 	var updates []rel.Update
 	gone := slices.DeleteFunc(slices.Clone(there), func(t rel.Tuple) bool { return !t.Expires.PassedAt(p.now) })
 	for range 1 + p.IntN(3) {
+		if len(there) > 0 && p.chance(30) {
+			if u, ok := p.wider(there); ok {
+				updates = append(updates, u)
+			}
+			continue
+		}
 		op := pick(p.dice, []rel.Op{rel.Create, rel.Touch, rel.Delete, rel.Delete})
 		t, ok := p.anyTuple()
 		switch n := p.IntN(100); {

@@ -29,6 +29,8 @@ type World struct {
 	Tuples  []rel.Tuple
 	Askers  []Asker
 	Objects []rel.Object // to ask about
+
+	acting bool // the schema has rules on who may write
 }
 
 // An Asker is who asks, and what the request brings along.
@@ -81,20 +83,40 @@ func New(seed uint64) *World {
 	d := &dice{rand.New(rand.NewPCG(seed, worldStream))}
 	shape := newShape(d)
 	schema := newSchema(d, shape)
+	acting := actingOf(seed, shape, schema)
+	w := populated(d, seed, shape, schema)
+	w.acting, w.Apart = acting, apart(d, schema)
+	return w
+}
+
+// populated is a world of a schema.
+func populated(d *dice, seed uint64, shape shape, schema *syntax.File) *World {
 	empty, err := oracle.New(schema, nil)
 	if err != nil {
 		panic(invariant.Unreachable("schema of a random world", err))
 	}
 	p := &population{dice: d, shape: shape, schema: schema, world: empty.At(start), now: start}
 	p.populate()
-	return &World{Seed: seed, Schema: schema, Apart: apart(d, schema), Tuples: p.stored(), Askers: p.askers(), Objects: p.asked()}
+	return &World{Seed: seed, Schema: schema, Tuples: p.stored(), Askers: p.askers(), Objects: p.asked()}
 }
 
-// worldStream keeps the draws of a world apart from those of what is done to it.
+// worldStream keeps the draws of a world apart from those of what is done to it, and
+// of who may do it.
 const (
 	worldStream = 1
 	trialStream = 2
+	rulesStream = 3
 )
+
+// actingOf gives most schemas rules on who may write; it reports whether it did.
+func actingOf(seed uint64, shape shape, schema *syntax.File) bool {
+	s := &schemer{dice: &dice{rand.New(rand.NewPCG(seed, rulesStream))}, shape: shape, file: schema}
+	if !s.chance(75) {
+		return false
+	}
+	s.acting()
+	return true
+}
 
 // A shape is what kind of world it is; the sizes are small, because what two
 // objects cannot show is rarely shown by ten.
