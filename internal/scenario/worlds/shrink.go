@@ -282,9 +282,7 @@ func objectsOf(t Trial) []rel.Object {
 		addSubject(tuple.Subject)
 	}
 	addFilter := func(f rel.Filter) {
-		for _, o := range []rel.Object{objectOfFilter(f.ObjectType, f.ObjectID), objectOfFilter(f.SubjectType, f.SubjectID)} {
-			all = append(all, o)
-		}
+		all = append(all, objectOfFilter(f.ObjectType, f.ObjectID), objectOfFilter(f.SubjectType, f.SubjectID))
 	}
 	for _, tuple := range t.Tuples {
 		add(tuple)
