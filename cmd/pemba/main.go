@@ -35,7 +35,7 @@ type commandLine struct {
 	Watch   watchCmd   `cmd:"" takes:"server,output" help:"Show every change of tuples and schema as it happens."`
 	Schema  schemaCmd  `cmd:"" help:"Read, write, check and format schemas."`
 	Store   storeCmd   `cmd:"" help:"Create, list and delete stores."`
-	Test    testCmd    `cmd:"" takes:"output" help:"Run test files, without a server."`
+	Test    testCmd    `cmd:"" takes:"output" help:"Run test files, in memory or on a server."`
 	Verify  verifyCmd  `cmd:"" takes:"output" help:"Verify a data directory that no server has open."`
 	Lsp     lspCmd     `cmd:"" help:"Serve the schema language to an editor."`
 	Version versionCmd `cmd:"" takes:"output" help:"Show what this binary was built from."`

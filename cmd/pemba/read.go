@@ -173,6 +173,11 @@ func parseFilter(what, text string) (*pembav1.TupleFilter, error) {
 	if err != nil {
 		return nil, err
 	}
+	return filterMessage(f), nil
+}
+
+// filterMessage is a filter as the API has it.
+func filterMessage(f rel.Filter) *pembav1.TupleFilter {
 	out := &pembav1.TupleFilter{
 		ObjectType:  string(f.ObjectType),
 		ObjectId:    f.ObjectID,
@@ -184,5 +189,5 @@ func parseFilter(what, text string) (*pembav1.TupleFilter, error) {
 		relation := string(*f.SubjectRelation)
 		out.SubjectRelation = &relation
 	}
-	return out, nil
+	return out
 }

@@ -6,6 +6,7 @@ import (
 	"os/signal"
 	"syscall"
 
+	pembav1 "github.com/pemba-io/pemba/gen/pemba/v1"
 	"github.com/pemba-io/pemba/internal/fault"
 	"github.com/pemba-io/pemba/internal/scenario"
 	"github.com/pemba-io/pemba/internal/scenario/embedded"
@@ -14,6 +15,7 @@ import (
 type testCmd struct {
 	Files    []string `arg:"" name:"file" help:"Test files, in YAML."`
 	Schema   *string  `help:"Use this schema in place of those of the files." placeholder:"FILE"`
+	On       *string  `help:"Ask this running server, as host:port, instead of running the files in this process: each in a store of its own, which is deleted afterwards." placeholder:"ADDR"`
 	Coverage bool     `help:"Also print which relations, permissions, roles and rules no case touched."`
 }
 
@@ -27,6 +29,7 @@ Examples:
     pemba test examples/exayard/tests/*.yaml
     pemba test --schema new.zed drive_test.yaml
     pemba test --coverage examples/blue/tests/*.yaml
+    pemba test --on 127.0.0.1:7878 examples/blue/tests/*.yaml
     pemba test -o json drive_test.yaml | jq .failures`
 }
 
@@ -69,6 +72,11 @@ type testFailure struct {
 func (c *testCmd) Run(a *app) error {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	newDriver, end, err := c.driver(a)
+	if err != nil {
+		return err
+	}
+	defer end()
 	var schema *scenario.Schema
 	if c.Schema != nil {
 		loaded, err := a.loadSchema(*c.Schema)
@@ -87,7 +95,7 @@ func (c *testCmd) Run(a *app) error {
 		if ctx.Err() != nil {
 			return fault.New(fault.CallerMustStay, "the run was interrupted")
 		}
-		one, understood := a.runFile(ctx, path, schema, coverage)
+		one, understood := a.runFile(ctx, path, schema, newDriver(), coverage)
 		report.add(one)
 		if f := fault.Of(one.Err); !understood && f != nil {
 			unreadable = append(unreadable, f)
@@ -129,10 +137,39 @@ func (a *app) testReport(report testReport) error {
 	return nil
 }
 
-// runFile runs one file in a service of its own, in memory. A file that cannot
+// A testDriver answers the cases of one file, and then lets its world go.
+type testDriver interface {
+	scenario.Driver
+	Close() error
+}
+
+// driver says what the files are run by, each by a driver of its own: in memory, or
+// on a running server.
+func (c *testCmd) driver(a *app) (newDriver func() testDriver, end func(), err error) {
+	if c.On == nil {
+		return func() testDriver { return new(embedded.Driver) }, func() {}, nil
+	}
+	if c.Coverage {
+		return nil, nil, fault.New(fault.FieldMustNotBeSet, "--coverage needs to know why, and a server of --on does not tell all of it").
+			Do("leave one of them out")
+	}
+	a.Server = *c.On
+	client, err := a.connect()
+	if err != nil {
+		return nil, nil, err
+	}
+	// Where none answers, no file is to blame.
+	if _, err := ask(client, client.stores().ListStores, &pembav1.ListStoresRequest{PageSize: 1}); err != nil {
+		client.close()
+		return nil, nil, err
+	}
+	return func() testDriver { return &serverDriver{client: client} }, client.close, nil
+}
+
+// runFile runs one file. A file that cannot
 // be read is a failure like a case that fails, so that the others are run; one that
 // is not understood is told from one whose schema or tuples break a rule.
-func (a *app) runFile(ctx context.Context, path string, schema *scenario.Schema, coverage *scenario.Coverage) (report scenario.Report, understood bool) {
+func (a *app) runFile(ctx context.Context, path string, schema *scenario.Schema, driver testDriver, coverage *scenario.Coverage) (report scenario.Report, understood bool) {
 	text, name, err := a.file(path)
 	if err != nil {
 		return scenario.Report{Path: name, Err: err}, false
@@ -144,11 +181,10 @@ func (a *app) runFile(ctx context.Context, path string, schema *scenario.Schema,
 	if schema != nil {
 		file.UseSchema(*schema)
 	}
-	var driver embedded.Driver
-	if coverage != nil {
-		report = coverage.Run(ctx, file, &driver)
+	if surveyor, ok := driver.(scenario.Surveyor); ok && coverage != nil {
+		report = coverage.Run(ctx, file, surveyor)
 	} else {
-		report = scenario.Run(ctx, file, &driver)
+		report = scenario.Run(ctx, file, driver)
 	}
 	if err := driver.Close(); err != nil && report.Err == nil {
 		report.Err = err

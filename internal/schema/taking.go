@@ -49,7 +49,8 @@ func (s *Schema) feeding(places []place) map[place]bool {
 		}
 		found[p] = true
 		if plan := p.definition.Plan(p.slot); plan.Kind == Arrow || plan.Kind == All {
-			places = append(places, place{p.definition, plan.Relation.Slot})
+			// A role whose tuples are walked is used, as one that is named is.
+			places = append(places, place{p.definition, p.definition.byName[plan.Relation.Name].Slot})
 		}
 		for _, dep := range s.reads(p) {
 			if !dep.negated {
