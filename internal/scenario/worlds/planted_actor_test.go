@@ -415,6 +415,7 @@ func (a *asking) value(e syntax.Expr, t rel.Tuple, links []rel.Tuple, right bool
 	case *syntax.NameExpr:
 		switch {
 		case !a.fresh(t.Object), a.planted == "a bare name of a new object is judged":
+		case t.Relation == "": // `created by` is about no tuple, and is asked
 		case right && a.planted != "a bare name of a new object held to the right of a minus":
 			return oracle.No
 		default:
