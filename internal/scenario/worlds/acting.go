@@ -108,7 +108,9 @@ func (p *population) acted(world *oracle.Oracle) acted {
 	for tries := 1; ; tries++ {
 		drawn := acted{p.actor(world), p.updates(there)}
 		if p.chance(22) {
-			drawn.updates = p.created(world)
+			drawn.updates = p.created(world, drawn.actor)
+		} else if own := p.own(world, drawn.actor); len(own) > 0 && p.chance(15) {
+			drawn.updates = own
 		}
 		if !allowed || tries == actorTries {
 			return drawn
@@ -133,30 +135,42 @@ func (p *population) actor(world *oracle.Oracle) rel.Actor {
 	return a
 }
 
-// created draws tuples of an object that is new: links to what there is, and what
-// goes with them; now and then one of them again, or taken away.
-func (p *population) created(world *oracle.Oracle) []rel.Update {
-	var containers []*syntax.Definition
-	for _, def := range p.schema.Definitions {
-		if len(stored(def)) > 0 {
-			containers = append(containers, def)
-		}
-	}
-	if len(containers) == 0 {
+// own draws what an actor does to what it was given itself.
+func (p *population) own(world *oracle.Oracle, actor rel.Actor) []rel.Update {
+	tuples := slices.DeleteFunc(slices.Clone(world.Tuples()), func(t rel.Tuple) bool { return t.Subject != actor.Subject })
+	if len(tuples) == 0 {
 		return nil
 	}
-	def := pick(p.dice, containers)
-	object := objectOf(def.Name.Text, fmt.Sprint("new", 1+p.IntN(2)))
+	t := pick(p.dice, tuples)
+	switch p.IntN(4) {
+	case 0:
+		return []rel.Update{{Op: rel.Touch, Tuple: t}}
+	case 1:
+		return []rel.Update{{Op: rel.Revoke, Revoking: rel.Revoking{Subject: t.Subject, Within: p.outer(tuples, t)}}}
+	default:
+		return []rel.Update{{Op: rel.Delete, Tuple: rel.Tuple{Key: t.Key}}}
+	}
+}
+
+// created draws tuples of an object that is new, or stands as a subject alone: links
+// to where the actor stands, and what goes with them; now and then one of them taken
+// away again, or another new object beside it, which either may be linked to.
+func (p *population) created(world *oracle.Oracle, actor rel.Actor) []rel.Update {
 	var updates []rel.Update
-	for range 1 + p.IntN(4) {
-		t, ok := p.tuple(object, pick(p.dice, stored(def)))
+	var made []rel.Object
+	for range 1 + p.IntN(3)/2 {
+		object, ok := p.unmade(world)
 		if !ok {
-			continue
+			return nil
 		}
-		if named, isObject := t.Subject.Object(); isObject && named.Type() == object.Type() && !t.Subject.IsUserset() && p.chance(8) {
-			t.Subject = rel.Of(object)
+		made = append(made, object)
+		all := stored(definitionOf(p.schema, string(object.Type())))
+		for _, r := range some(p.dice, all, 1+p.IntN(4)) {
+			if t, ok := p.tuple(object, r); ok {
+				t.Subject = p.nearer(t.Subject, world, actor, made)
+				updates = append(updates, rel.Update{Op: pick(p.dice, []rel.Op{rel.Create, rel.Touch, rel.Touch}), Tuple: t})
+			}
 		}
-		updates = append(updates, rel.Update{Op: pick(p.dice, []rel.Op{rel.Create, rel.Touch, rel.Touch}), Tuple: t})
 	}
 	if len(updates) > 0 && p.chance(15) {
 		updates = append(updates, rel.Update{Op: rel.Delete, Tuple: rel.Tuple{Key: pick(p.dice, updates).Tuple.Key}})
@@ -165,6 +179,52 @@ func (p *population) created(world *oracle.Oracle) []rel.Update {
 		updates = append(updates, p.updates(world.Stored())...)
 	}
 	return updates
+}
+
+// unmade draws an object of which nothing is stored.
+func (p *population) unmade(world *oracle.Oracle) (rel.Object, bool) {
+	var all []rel.Object
+	for _, object := range world.Objects() {
+		has := len(stored(definitionOf(p.schema, string(object.Type())))) > 0
+		if has && !slices.ContainsFunc(world.Tuples(), func(t rel.Tuple) bool { return t.Object == object }) {
+			all = append(all, object)
+		}
+	}
+	if len(all) > 0 && p.chance(25) {
+		return pick(p.dice, all), true
+	}
+	var containers []*syntax.Definition
+	for _, def := range p.schema.Definitions {
+		if len(stored(def)) > 0 {
+			containers = append(containers, def)
+		}
+	}
+	if len(containers) == 0 {
+		return rel.Object{}, false
+	}
+	return objectOf(pick(p.dice, containers).Name.Text, fmt.Sprint("new", 1+p.IntN(3))), true
+}
+
+// nearer is a subject, or one of the same form that has more to do with the write:
+// the actor, an object where the actor stands, or one that is made.
+func (p *population) nearer(s rel.Subject, world *oracle.Oracle, actor rel.Actor, made []rel.Object) rel.Subject {
+	near := slices.Clone(made)
+	for _, t := range world.Tuples() {
+		if t.Subject == actor.Subject {
+			near = append(near, t.Object, t.Object)
+		}
+	}
+	if own, ok := actor.Subject.Object(); ok && !actor.Subject.IsUserset() {
+		near = append(near, own)
+	}
+	near = slices.DeleteFunc(near, func(o rel.Object) bool { return o.Type() != s.Type() })
+	switch {
+	case len(near) == 0 || s.IsWildcard() || p.chance(40):
+		return s
+	case s.IsUserset():
+		return rel.Userset(pick(p.dice, near), s.Relation())
+	}
+	return rel.Of(pick(p.dice, near))
 }
 
 // wider draws an update that takes more than one tuple away, or may: an assign, a

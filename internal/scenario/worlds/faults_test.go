@@ -6,7 +6,9 @@
 package worlds
 
 import (
+	"flag"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -15,7 +17,7 @@ import (
 )
 
 // faults are what is planted into the second evaluator, one at a time.
-var faults = [...]string{
+var faults = []string{
 	"exclusion ignored",
 	"except ignored",
 	"except spares what is computed",
@@ -102,6 +104,10 @@ var faults = [...]string{
 	"the clock leaves the memo",
 	"the past is the present",
 	"the past revives what has expired",
+}
+
+// actingFaults are about who may write, and what assign and revoke take away.
+var actingFaults = []string{
 	"ACTOR_MUST_BE_ALLOWED_TO_GRANT not judged",
 	"what assign takes is not judged",
 	"delete_matching not judged",
@@ -137,6 +143,12 @@ var faults = [...]string{
 	"revoke leaves roles without a rule",
 }
 
+// everyFault is how many faults there are to one that is planted: all of them take a
+// quarter of an hour. All are
+//
+//	go test ./internal/scenario/worlds -run Planted -timeout 1h -args -every-fault 1
+var everyFault = flag.Int("every-fault", 7, "plant every n-th fault")
+
 // A test of the test: each of the usual faults is found, and what is handed back
 // is a test file that shows it, that the oracle passes, and that is short.
 func TestPlantedFaultsAreFoundAndShrunk(t *testing.T) {
@@ -144,9 +156,22 @@ func TestPlantedFaultsAreFoundAndShrunk(t *testing.T) {
 	for part := range parts {
 		t.Run(fmt.Sprintf("part %d", part+1), func(t *testing.T) {
 			t.Parallel()
-			known := worldsKept{}
-			for i := part; i < len(faults); i += parts {
-				t.Run(faults[i], func(t *testing.T) { known.find(t, faults[i]) })
+			known, administered := worldsKept{}, worldsKept{}
+			all := slices.Concat(faults, actingFaults)
+			every := max(*everyFault, 1)
+			for i := part * every; i < len(all); i += parts * every {
+				t.Run(all[i], func(t *testing.T) {
+					if i < len(faults) {
+						findPlanted(t, all[i], known.world)
+						return
+					}
+					findPlanted(t, all[i], func(seed uint64) *worldKept {
+						if seed%5 == 0 {
+							return known.world(seed / 5)
+						}
+						return administered.keep(seed, func() Trial { return administeredTrial(t, seed) })
+					})
+				})
 			}
 		})
 	}
@@ -164,23 +189,30 @@ type worldKept struct {
 const worldsKeptMax = 40
 
 func (k worldsKept) world(seed uint64) *worldKept {
+	return k.keep(seed, func() Trial { return New(seed).Trial() })
+}
+
+func (k worldsKept) keep(seed uint64, first func() Trial) *worldKept {
 	w := k[seed]
 	if w == nil {
-		if w = (&worldKept{New(seed).Trial(), newBook()}); len(k) < worldsKeptMax {
+		if w = (&worldKept{first(), newBook()}); len(k) < worldsKeptMax {
 			k[seed] = w
 		}
 	}
 	return w
 }
 
-func (k worldsKept) find(t *testing.T, planted string) {
+// findPlanted plays worlds until one shows a planted fault. Those of the write rules
+// are looked for in the writes of an administered schema, too: in most random ones
+// what they speak of is rare.
+func findPlanted(t *testing.T, planted string, world func(seed uint64) *worldKept) {
 	const (
 		questionsMax = 200_000
 		linesMax     = 60
 	)
 	var tally Tally
 	for seed := uint64(1); tally.Questions < questionsMax; seed++ {
-		w := k.world(seed)
+		w := world(seed)
 		got, finding, err := find(t.Context(), &walker{planted: planted}, seed, w.trial, w.book)
 		if err != nil {
 			t.Fatal(err)

@@ -155,10 +155,12 @@ func (r *referee) play(s Step) *Disagreement {
 	return nil
 }
 
-// of is what an asker holds in the present state, at a time.
+// of is what an asker holds in the present state, at a time. What is asked of the
+// past is not kept: few ask it again.
 func (r *referee) of(a Asker, at time.Time) *oracle.Access {
 	key := fmt.Sprint(r.state, " ", at.UnixMicro(), " ") + a.String()
-	if r.known.access[key] == nil {
+	known := r.known.access[key]
+	if known == nil {
 		world := r.world
 		if len(a.Contextual) > 0 {
 			with, err := world.With(a.Contextual)
@@ -170,9 +172,12 @@ func (r *referee) of(a Asker, at time.Time) *oracle.Access {
 		if !at.Equal(r.now) {
 			world = world.At(at)
 		}
-		r.known.access[key] = world.For(a.Principal, a.Context)
+		known = world.For(a.Principal, a.Context)
+		if r.state >= 0 {
+			r.known.access[key] = known
+		}
 	}
-	return r.known.access[key]
+	return known
 }
 
 func (r *referee) compare(q Question, answer Answer, err error) *Disagreement {

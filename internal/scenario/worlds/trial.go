@@ -114,6 +114,7 @@ const (
 	batchQuestions = 50 // items of a batch
 	writesMin      = 2  // after the first questions
 	writesMax      = 8
+	writesMore     = 3   // by actors after each, of which nothing is asked
 	askedFirst     = 150 // questions by Check, and as many by Batch
 	askedAfter     = 30  // questions after each write and each move of the clock
 	askedOfPast    = 12  // questions of an earlier state
@@ -169,11 +170,23 @@ func (w *World) Trial() Trial {
 		if w.acting && d.chance(80) {
 			drawn = p.acted(world)
 		}
-		if _, next, err := world.Write(drawn.actor, drawn.updates, nil); err == nil {
-			world = next
+		write := func(drawn acted) {
+			if _, next, err := world.Write(drawn.actor, drawn.updates, nil); err == nil {
+				world = next
+			}
+			t.Steps = append(t.Steps, Step{Way: Write, Actor: drawn.actor, Updates: drawn.updates})
+		}
+		write(drawn)
+		for range writesMore {
+			if !w.acting {
+				break
+			}
+			p.now = p.now.Add(time.Second)
+			world = world.At(p.now)
+			t.Steps = append(t.Steps, Step{Way: Advance, To: p.now})
+			write(p.acted(world))
 		}
 		t.Steps = append(t.Steps,
-			Step{Way: Write, Actor: drawn.actor, Updates: drawn.updates},
 			Step{Way: pick(d, []Way{Check, Batch}), Questions: ask(askedAfter)})
 		if d.chance(30) {
 			t.Steps = append(t.Steps, Step{Way: Effective, Questions: some(d, effective, askedAfter)})
