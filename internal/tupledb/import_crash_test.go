@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strconv"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -64,8 +65,11 @@ type loadCut struct {
 	tuples  []rel.Tuple
 	imports int
 
-	at    loadPlace
-	going loadPlace // where the step under way goes
+	// The steps are the test's, but a cut may fall into a write of Pebble's own, in the
+	// background: who writes at and going, and who reads them there, holds moving.
+	moving sync.Mutex
+	at     loadPlace
+	going  loadPlace // where the step under way goes
 
 	kept, lost, loading int
 }
@@ -119,7 +123,9 @@ func (c *loadCut) live(disk *vfs.MemFS, operations int) (after *vfs.MemFS) {
 	var at, going loadPlace
 	cutting := errorfs.InjectorFunc(func(op errorfs.Op) error {
 		if op.Kind.ReadOrWrite() == errorfs.OpIsWrite && left.Add(-1) == -1 && operations >= 0 {
-			at, going = c.at, c.going // the steps are the test's, which waits for this one
+			c.moving.Lock()
+			at, going = c.at, c.going
+			c.moving.Unlock()
 			after = disk.CrashClone(vfs.CrashCloneCfg{
 				UnsyncedDataPercent: 50,
 				RNG:                 rand.New(rand.NewPCG(c.seed, uint64(operations))),
@@ -138,9 +144,9 @@ func (c *loadCut) live(disk *vfs.MemFS, operations int) (after *vfs.MemFS) {
 	c.comeBack(s)
 	for n := 3 + c.rng.IntN(20); n > 0 && !c.t.Failed(); n-- {
 		c.clock.step(time.Duration(1+c.rng.IntN(clockStepMax)) * time.Microsecond)
-		c.going = c.at
+		c.goes(c.at)
 		c.step(s)
-		c.at = c.going
+		c.arrives()
 		if c.rng.IntN(6) == 0 {
 			if err := db.pebble.Flush(); err != nil {
 				c.t.Errorf("seed %d: flushing: %v", c.seed, err)
@@ -183,8 +189,21 @@ func (c *loadCut) comeBack(s *Store) {
 	if is.head < c.history.head() {
 		c.history.cutTo(is.head)
 	}
-	c.at, c.going = is, is
+	c.goes(is)
+	c.arrives()
 	c.agrees(s)
+}
+
+func (c *loadCut) goes(to loadPlace) {
+	c.moving.Lock()
+	c.going = to
+	c.moving.Unlock()
+}
+
+func (c *loadCut) arrives() {
+	c.moving.Lock()
+	c.at = c.going
+	c.moving.Unlock()
 }
 
 // agrees compares what the store shows with the history. What is being loaded shows
@@ -224,12 +243,12 @@ func (c *loadCut) step(s *Store) {
 		c.write(s, c.commit())
 	case l == nil:
 		c.imports++
-		c.going.id, c.going.loaded = rel.ImportID(strconv.Itoa(c.imports)), 0
+		c.goes(loadPlace{head: c.at.head, id: rel.ImportID(strconv.Itoa(c.imports))})
 		begun(c.t, s, c.going.id)
 	case dice < 2 && l.mark.Load().state == loadLoading:
 		c.finish(s, l)
 	case dice < 4 || l.mark.Load().state == loadDiscarding:
-		c.going.id, c.going.loaded = "", 0
+		c.goes(loadPlace{head: c.at.head})
 		if err := l.Discard(ctx); err != nil {
 			c.t.Errorf("seed %d: discarding: %v", c.seed, err)
 		}
@@ -239,7 +258,7 @@ func (c *loadCut) step(s *Store) {
 		for range 1 + c.rng.IntN(20) {
 			chunk.Add(c.tuple(c.at.id, chunk.Reaches()))
 		}
-		c.going.loaded = chunk.Reaches()
+		c.goes(loadPlace{head: c.at.head, id: c.at.id, loaded: chunk.Reaches()})
 		taken(c.t, l, chunk)
 	}
 	if is := placeOf(s); is != c.going {
@@ -249,17 +268,16 @@ func (c *loadCut) step(s *Store) {
 
 func (c *loadCut) write(s *Store, commit Commit) {
 	c.history.add(c.clock.Now(), commit)
-	c.going.head = c.history.head()
+	c.goes(loadPlace{head: c.history.head()})
 	write(c.t, s, commit)
 }
 
 func (c *loadCut) finish(s *Store, l *Load) {
 	last := lastOf(c.sent(c.at.id, c.at.loaded))
-	c.going.id, c.going.loaded = "", 0
 	if len(last) > 0 {
 		c.history.add(c.clock.Now(), Commit{Put: last})
-		c.going.head = c.history.head()
 	}
+	c.goes(loadPlace{head: c.history.head()})
 	if _, err := l.Finish(context.Background(), nil, acceptAll); err != nil {
 		c.t.Errorf("seed %d: finishing: %v", c.seed, err)
 	}
