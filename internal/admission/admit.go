@@ -29,8 +29,9 @@ type Reader interface {
 	Find(k rel.Key) (t rel.Tuple, found bool, err error)
 	// Tuples are the tuples that a filter selects, in the store's order.
 	Tuples(f rel.Filter) iter.Seq2[rel.Tuple, error]
-	// Objects are the tuples of a subject in a relation of the objects of a type.
-	Objects(s rel.Subject, typ rel.ObjectType, relation rel.Name) iter.Seq2[rel.Tuple, error]
+	// Objects are the tuples of a subject in a relation of the objects of a type whose
+	// ids are in a range.
+	Objects(s rel.Subject, typ rel.ObjectType, relation rel.Name, ids rel.IDs) iter.Seq2[rel.Tuple, error]
 	// Time is when it is evaluated: what had expired by then is not shown.
 	Time() time.Time
 	Reads() int

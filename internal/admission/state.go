@@ -214,7 +214,7 @@ func (s *state) on(o rel.Object, relation rel.Name) iter.Seq2[rel.Tuple, error] 
 // objects are those of a type on which the subject has the relation.
 func (s *state) objects(subject rel.Subject, typ rel.ObjectType, relation rel.Name) iter.Seq2[rel.Object, error] {
 	return func(yield func(rel.Object, error) bool) {
-		for t, err := range s.before.Objects(subject, typ, relation) {
+		for t, err := range s.before.Objects(subject, typ, relation, rel.IDs{}) {
 			if err != nil {
 				yield(rel.Object{}, err)
 				return

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"iter"
+	"slices"
 	"time"
 
 	"github.com/pemba-io/pemba/internal/rel"
@@ -93,11 +94,58 @@ func (c *contextual) Subjects(o rel.Object, relation rel.Name) iter.Seq2[rel.Tup
 	})
 }
 
-// Objects are those brought, then those stored.
-func (c *contextual) Objects(s rel.Subject, typ rel.ObjectType, relation rel.Name) iter.Seq2[rel.Tuple, error] {
-	return c.among(c.Reader.Objects(s, typ, relation), func(t rel.Tuple) bool {
-		return t.Subject == s && t.Object.Type() == typ && t.Relation == relation
+// Objects are those brought among those stored, in the order of their objects' ids.
+func (c *contextual) Objects(s rel.Subject, typ rel.ObjectType, relation rel.Name, ids rel.IDs) iter.Seq2[rel.Tuple, error] {
+	return c.inOrder(c.Reader.Objects(s, typ, relation, ids), func(t rel.Tuple) string { return t.Object.ID() }, func(t rel.Tuple) bool {
+		return t.Subject == s && t.Object.Type() == typ && t.Relation == relation && ids.Has(t.Object.ID())
 	})
+}
+
+// SubjectsOf are those brought among those stored, in the order of their subjects' ids.
+func (c *contextual) SubjectsOf(o rel.Object, relation rel.Name, typ rel.ObjectType, ids rel.IDs) iter.Seq2[rel.Tuple, error] {
+	return c.inOrder(c.Reader.SubjectsOf(o, relation, typ, ids), func(t rel.Tuple) string { return t.Subject.ID() }, func(t rel.Tuple) bool {
+		s := t.Subject
+		return t.Object == o && t.Relation == relation && s.Type() == typ && !s.IsUserset() && !s.IsWildcard() && ids.Has(s.ID())
+	})
+}
+
+// inOrder yields what was brought and fits, and of what is stored what nothing
+// replaces, by id.
+func (c *contextual) inOrder(stored iter.Seq2[rel.Tuple, error], id func(rel.Tuple) string, fits func(rel.Tuple) bool) iter.Seq2[rel.Tuple, error] {
+	var brought []rel.Tuple
+	for _, t := range c.live {
+		if fits(t) {
+			brought = append(brought, t)
+		}
+	}
+	if len(brought) == 0 {
+		return c.among(stored, fits)
+	}
+	slices.SortFunc(brought, func(a, b rel.Tuple) int { return rel.CompareIDs(id(a), id(b)) })
+	return func(yield func(rel.Tuple, error) bool) {
+		next := brought
+		for t, err := range stored {
+			if err == nil {
+				if _, replaced := c.brought[t.Key]; replaced {
+					continue
+				}
+				for len(next) > 0 && rel.CompareIDs(id(next[0]), id(t)) < 0 {
+					if !yield(next[0], nil) {
+						return
+					}
+					next = next[1:]
+				}
+			}
+			if !yield(t, err) {
+				return
+			}
+		}
+		for _, t := range next {
+			if !yield(t, nil) {
+				return
+			}
+		}
+	}
 }
 
 // among yields what was brought and fits, and of what is stored what nothing replaces.

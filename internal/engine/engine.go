@@ -22,8 +22,12 @@ type Reader interface {
 	Usersets(o rel.Object, relation rel.Name) iter.Seq2[rel.Tuple, error]
 	// Subjects are the other tuples of a relation.
 	Subjects(o rel.Object, relation rel.Name) iter.Seq2[rel.Tuple, error]
-	// Objects are the tuples of a subject in a relation of the objects of a type.
-	Objects(s rel.Subject, typ rel.ObjectType, relation rel.Name) iter.Seq2[rel.Tuple, error]
+	// Objects are the tuples of a subject in a relation of the objects of a type whose
+	// ids are in a range, in the order of rel.CompareIDs.
+	Objects(s rel.Subject, typ rel.ObjectType, relation rel.Name, ids rel.IDs) iter.Seq2[rel.Tuple, error]
+	// SubjectsOf are those of Subjects that are of a type, with ids in a range, in the
+	// order of rel.CompareIDs.
+	SubjectsOf(o rel.Object, relation rel.Name, typ rel.ObjectType, ids rel.IDs) iter.Seq2[rel.Tuple, error]
 	// Reads is how much was read so far: a seek counts one, and so does every
 	// step that yields a key.
 	Reads() int

@@ -59,7 +59,7 @@ func (w *Walk) foreseeRelation(r *schema.Relation, readsMax int) {
 	found := &foresight{at: make(map[rel.Object][]rel.Tuple)}
 	stop := w.reader.Reads() + readsMax
 	for _, s := range w.candidates(r) {
-		for t, err := range w.reader.Objects(s, r.Type, r.Name) {
+		for t, err := range w.reader.Objects(s, r.Type, r.Name, rel.IDs{}) {
 			if err != nil {
 				w.fail(err)
 				return

@@ -154,7 +154,7 @@ func (a aftermath) inside(within rel.Object, visit func(rel.Object) bool) (whole
 				if !d.Relation(name).Allows(rel.Of(queue[0])) {
 					continue
 				}
-				for t, err := range a.reader.Objects(rel.Of(queue[0]), d.Type, name) {
+				for t, err := range a.reader.Objects(rel.Of(queue[0]), d.Type, name, rel.IDs{}) {
 					if err != nil {
 						return false
 					}

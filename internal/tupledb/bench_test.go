@@ -126,7 +126,7 @@ func BenchmarkReads(b *testing.B) {
 		return n, err
 	}, 1)
 	run("Objects/first", func(i int) (n int, err error) {
-		for _, err = range snap.Objects(picks[i].Subject, "doc", picks[i].Relation) {
+		for _, err = range snap.Objects(picks[i].Subject, "doc", picks[i].Relation, rel.IDs{}) {
 			n++
 			break
 		}

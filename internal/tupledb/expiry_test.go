@@ -71,7 +71,7 @@ func TestEveryReadDropsATupleAtItsExpiry(t *testing.T) {
 		}, []rel.Tuple{userset, wildcard, plain}, nil, 3},
 		"Usersets": {func(s *Snapshot) ([]rel.Tuple, error) { return all(s.Usersets(doc, "viewer")) }, []rel.Tuple{userset, wildcard}, nil, 2},
 		"Subjects": {func(s *Snapshot) ([]rel.Tuple, error) { return all(s.Subjects(doc, "viewer")) }, []rel.Tuple{plain}, nil, 1},
-		"Objects":  {func(s *Snapshot) ([]rel.Tuple, error) { return all(s.Objects(ana, "doc", "viewer")) }, []rel.Tuple{plain}, nil, 1},
+		"Objects":  {func(s *Snapshot) ([]rel.Tuple, error) { return all(s.Objects(ana, "doc", "viewer", rel.IDs{})) }, []rel.Tuple{plain}, nil, 1},
 		"Tuples": {func(s *Snapshot) ([]rel.Tuple, error) { return all(s.Tuples(rel.Filter{}, nil)) },
 			[]rel.Tuple{userset, wildcard, plain, other}, []rel.Tuple{other}, 4},
 		"Tuples of a subject type": {func(s *Snapshot) ([]rel.Tuple, error) {

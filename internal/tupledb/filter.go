@@ -47,8 +47,9 @@ func (s *Snapshot) Tuples(f rel.Filter, after Cursor) iter.Seq2[rel.Tuple, error
 		}
 		r := s.borrow()
 		defer s.giveBack(r)
+		behind := s.position(after)
 		for _, st := range stretchesFor(s.store.number, f) {
-			from, past := s.resume(st, after)
+			from, past := st.resume(behind)
 			if past {
 				continue
 			}
@@ -72,18 +73,22 @@ func (s *Snapshot) Tuples(f rel.Filter, after Cursor) iter.Seq2[rel.Tuple, error
 	}
 }
 
-// resume is where a stretch is entered to go on after a cursor; past where all
-// of it was yielded before.
-func (s *Snapshot) resume(st stretch, after Cursor) (from []byte, past bool) {
+// position is the key that a cursor stands behind; empty for the beginning.
+func (s *Snapshot) position(after Cursor) []byte {
 	if len(after) == 0 {
-		return st.from, false
+		return nil
 	}
-	at := append(appendKind(nil, s.store.number, kind(after[0])), after[1:]...)
+	return append(appendKind(nil, s.store.number, kind(after[0])), after[1:]...)
+}
+
+// resume is where a stretch is entered to go on behind a key, where that is not
+// empty; past where all of it comes before.
+func (st stretch) resume(behind []byte) (from []byte, past bool) {
 	switch {
-	case bytes.Compare(at, st.prefix) < 0 || bytes.Compare(at, st.from) < 0:
+	case len(behind) == 0 || bytes.Compare(behind, st.prefix) < 0 || bytes.Compare(behind, st.from) < 0:
 		return st.from, false
-	case bytes.HasPrefix(at, st.prefix) && !st.isPast(at):
-		return append(at, 0), false // the first key after all versions of this one
+	case bytes.HasPrefix(behind, st.prefix) && !st.isPast(behind):
+		return append(bytes.Clone(behind), 0), false // the first key after all versions of this one
 	default:
 		return nil, true
 	}

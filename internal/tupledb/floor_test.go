@@ -175,7 +175,7 @@ func TestAChurnedStoreReadsLikeAFreshOne(t *testing.T) {
 			if !must(t)(snap.Has(u.Key)) {
 				t.Fatalf("%v is not there", u)
 			}
-			for range snap.Objects(u.Subject, "doc", "viewer") {
+			for range snap.Objects(u.Subject, "doc", "viewer", rel.IDs{}) {
 			}
 		}
 		return snap.Reads()

@@ -330,7 +330,7 @@ func (m *machine) nested(t *rapid.T) {
 			if found, has, err := snap.Find(v.Key); err != nil || !has || found != v {
 				t.Fatalf("at revision %d: %v is among the subjects of %v, and Find says %v, %t, %v", r, v, o, found, has, err)
 			}
-			for range snap.Objects(v.Subject, o.Type(), relation) {
+			for range snap.Objects(v.Subject, o.Type(), relation, rel.IDs{}) {
 				break
 			}
 		}

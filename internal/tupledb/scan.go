@@ -4,6 +4,7 @@ import (
 	"bytes"
 
 	"github.com/pemba-io/pemba/internal/fault"
+	"github.com/pemba-io/pemba/internal/rel"
 )
 
 // A reader is one Pebble iterator and the buffers that go with it. It is lent
@@ -120,6 +121,32 @@ func (r *reader) next() (key []byte, ok bool) {
 	}
 	r.iter.NextPrefix()
 	return r.settle(false)
+}
+
+// eachID visits the keys that begin with r.prefix and go on with an id of a range.
+// behind is what such a key has after the id; fields is where the id begins.
+func (r *reader) eachID(ids rel.IDs, behind []byte, visit func(key []byte, fields int) bool) {
+	fields := len(r.prefix)
+	stretches := []stretch{{prefix: r.prefix}}
+	if ids.Prefix != "" {
+		stretches = idStretches(bytes.Clone(r.prefix), ids.Prefix)
+	}
+	var after []byte
+	if ids.After != "" {
+		after = append(appendID(bytes.Clone(r.prefix), ids.After), behind...)
+	}
+	for _, st := range stretches {
+		from, past := st.resume(after)
+		if past {
+			continue
+		}
+		r.prefix = append(r.prefix[:0], st.prefix...)
+		for key, ok := r.begin(from); ok && !st.isPast(key); key, ok = r.next() {
+			if !visit(key, fields) {
+				return
+			}
+		}
+	}
 }
 
 // settle moves forward to a version that decides, counts, and has r.prefix.

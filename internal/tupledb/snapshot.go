@@ -225,25 +225,48 @@ func (s *Snapshot) subjects(o rel.Object, c class, relation rel.Name) iter.Seq2[
 	}
 }
 
-// Objects yields the tuples of a subject in a relation of the objects of a type.
-func (s *Snapshot) Objects(subject rel.Subject, typ rel.ObjectType, relation rel.Name) iter.Seq2[rel.Tuple, error] {
+// Objects yields the tuples of a subject in a relation of the objects of a type whose
+// ids are in a range, in the order of rel.CompareIDs.
+func (s *Snapshot) Objects(subject rel.Subject, typ rel.ObjectType, relation rel.Name, ids rel.IDs) iter.Seq2[rel.Tuple, error] {
 	return func(yield func(rel.Tuple, error) bool) {
 		r := s.borrow()
 		defer s.giveBack(r)
 		r.prefix = appendSubject(r.prefix[:0], s.store.number, subject)
 		r.prefix = appendField(r.prefix, typ)
 		r.prefix = appendField(r.prefix, relation)
-		for key, ok := r.begin(nil); ok; key, ok = r.next() {
-			text, ok1 := r.fieldsText(key[len(r.prefix):])
+		r.eachID(ids, nil, func(key []byte, fields int) bool {
+			text, ok1 := r.fieldsText(key[fields:])
 			id, rest, ok2 := nextField(text)
 			if !ok1 || !ok2 || rest != "" || id == "" {
 				yield(rel.Tuple{}, r.malformed(key))
-				return
+				return false
 			}
-			if !yield(r.here.of(rel.Key{Object: rel.Trusted(typ, id), Relation: relation, Subject: subject}), nil) {
-				return
-			}
+			return yield(r.here.of(rel.Key{Object: rel.Trusted(typ, id), Relation: relation, Subject: subject}), nil)
+		})
+		if r.err != nil {
+			yield(rel.Tuple{}, r.err)
 		}
+	}
+}
+
+// SubjectsOf yields those of Subjects that are of a type, with ids in a range, in the
+// order of rel.CompareIDs.
+func (s *Snapshot) SubjectsOf(o rel.Object, relation rel.Name, typ rel.ObjectType, ids rel.IDs) iter.Seq2[rel.Tuple, error] {
+	return func(yield func(rel.Tuple, error) bool) {
+		r := s.borrow()
+		defer s.giveBack(r)
+		r.prefix = appendRelation(r.prefix[:0], s.store.number, o, classPlain, relation)
+		r.prefix = appendField(r.prefix, typ)
+		noRelation := []byte{0}
+		r.eachID(ids, noRelation, func(key []byte, fields int) bool {
+			text, ok1 := r.fieldsText(key[fields:])
+			id, rest, ok2 := nextField(text)
+			if !ok1 || !ok2 || rest != "\x00" || id == "" {
+				yield(rel.Tuple{}, r.malformed(key))
+				return false
+			}
+			return yield(r.here.of(rel.Key{Object: o, Relation: relation, Subject: rel.TrustedSubject(typ, id, "")}), nil)
+		})
 		if r.err != nil {
 			yield(rel.Tuple{}, r.err)
 		}

@@ -62,8 +62,8 @@ func TestReadsAreCountedAndFew(t *testing.T) {
 		{"two usersets", 2, func(s *Snapshot) { collect(t, s.Usersets(doc, "viewer")) }},
 		{"no usersets", 1, func(s *Snapshot) { collect(t, s.Usersets(doc, "owner")) }},
 		{"two plain subjects", 2, func(s *Snapshot) { collect(t, s.Subjects(doc, "viewer")) }},
-		{"three objects", 3, func(s *Snapshot) { collect(t, s.Objects(ana, "doc", "viewer")) }},
-		{"no objects", 1, func(s *Snapshot) { collect(t, s.Objects(ana, "doc", "owner")) }},
+		{"three objects", 3, func(s *Snapshot) { collect(t, s.Objects(ana, "doc", "viewer", rel.IDs{})) }},
+		{"no objects", 1, func(s *Snapshot) { collect(t, s.Objects(ana, "doc", "owner", rel.IDs{})) }},
 		{"stands as object", 1, func(s *Snapshot) { _, _ = s.Stands(doc) }},
 		{"stands as subject", 2, func(s *Snapshot) { _, _ = s.Stands(object(t, "user:ana")) }},
 		{"stands nowhere", 2, func(s *Snapshot) { _, _ = s.Stands(object(t, "user:eve")) }},
@@ -211,7 +211,7 @@ func TestBoundEndsAReadThatYieldsNothing(t *testing.T) {
 			return err
 		},
 		"objects": func(s *Snapshot) (err error) {
-			for _, err = range s.Objects(subject(t, "user:u"), "doc", "viewer") {
+			for _, err = range s.Objects(subject(t, "user:u"), "doc", "viewer", rel.IDs{}) {
 			}
 			return err
 		},

@@ -88,7 +88,7 @@ func TestDamagedValueIsAnErrorOfEveryRead(t *testing.T) {
 		},
 		"Usersets": func(s *Snapshot) error { return lastError(s.Usersets(there.Object, "viewer")) },
 		"Subjects": func(s *Snapshot) error { return lastError(s.Subjects(plain.Object, "viewer")) },
-		"Objects":  func(s *Snapshot) error { return lastError(s.Objects(there.Subject, "doc", "viewer")) },
+		"Objects":  func(s *Snapshot) error { return lastError(s.Objects(there.Subject, "doc", "viewer", rel.IDs{})) },
 		"Tuples":   func(s *Snapshot) error { return lastError(s.Tuples(rel.Filter{ObjectType: "doc"}, nil)) },
 		"Tuples of a subject": func(s *Snapshot) error {
 			return lastError(s.Tuples(rel.Filter{SubjectType: "team"}, nil))

@@ -231,17 +231,46 @@ func (h *history) agrees(t rapid.TB, snap *Snapshot, all []rel.Tuple) {
 		h.agreesOnObject(t, snap, o)
 	}
 	for _, u := range all {
-		got := collect(t, snap.Objects(u.Subject, u.Object.Type(), u.Relation))
+		got := collect(t, snap.Objects(u.Subject, u.Object.Type(), u.Relation, rel.IDs{}))
 		want := h.where(r, now, func(v rel.Tuple) bool {
 			return v.Subject == u.Subject && v.Object.Type() == u.Object.Type() && v.Relation == u.Relation
 		})
 		same(t, snap, fmt.Sprintf("Objects(%v, %s, %s)", u.Subject, u.Object.Type(), u.Relation), got, want)
+		h.agreesOnRanges(t, snap, u, all)
 	}
 	same(t, snap, "Tuples of everything", collect(t, snap.Tuples(rel.Filter{}, nil)), slices.Collect(maps.Values(there)))
 
 	v, ok, err := snap.Schema()
 	if want := h.schemas[r]; err != nil || ok != (want != nil) || ok && v != *want {
 		t.Fatalf("at revision %d: Schema() = %v, %t, %v; want %v", r, v, ok, err, want)
+	}
+}
+
+// agreesOnRanges asks for those of the ids that come after another and begin like it.
+func (h *history) agreesOnRanges(t rapid.TB, snap *Snapshot, u rel.Tuple, all []rel.Tuple) {
+	t.Helper()
+	other := all[int(snap.Revision())%len(all)]
+	for _, id := range []string{other.Object.ID(), other.Subject.ID(), u.Object.ID()} {
+		for _, ids := range []rel.IDs{{After: id}, {Prefix: id[:1]}, {Prefix: id[:(len(id)+1)/2], After: u.Subject.ID()}} {
+			if ids.After == "*" {
+				continue
+			}
+			got := collect(t, snap.Objects(u.Subject, u.Object.Type(), u.Relation, ids))
+			if !slices.IsSortedFunc(got, func(a, b rel.Tuple) int { return rel.CompareIDs(a.Object.ID(), b.Object.ID()) }) {
+				t.Fatalf("Objects(%v, %s, %s, %+v) are not in order: %v", u.Subject, u.Object.Type(), u.Relation, ids, got)
+			}
+			same(t, snap, fmt.Sprintf("Objects(%v, %s, %s, %+v)", u.Subject, u.Object.Type(), u.Relation, ids), got, h.where(snap.Revision(), snap.Time(), func(v rel.Tuple) bool {
+				return v.Subject == u.Subject && v.Object.Type() == u.Object.Type() && v.Relation == u.Relation && ids.Has(v.Object.ID())
+			}))
+			got = collect(t, snap.SubjectsOf(u.Object, u.Relation, u.Subject.Type(), ids))
+			if !slices.IsSortedFunc(got, func(a, b rel.Tuple) int { return rel.CompareIDs(a.Subject.ID(), b.Subject.ID()) }) {
+				t.Fatalf("SubjectsOf(%v, %s, %s, %+v) are not in order: %v", u.Object, u.Relation, u.Subject.Type(), ids, got)
+			}
+			same(t, snap, fmt.Sprintf("SubjectsOf(%v, %s, %s, %+v)", u.Object, u.Relation, u.Subject.Type(), ids), got, h.where(snap.Revision(), snap.Time(), func(v rel.Tuple) bool {
+				s := v.Subject
+				return v.Object == u.Object && v.Relation == u.Relation && s.Type() == u.Subject.Type() && !s.IsUserset() && !s.IsWildcard() && ids.Has(s.ID())
+			}))
+		}
 	}
 }
 
