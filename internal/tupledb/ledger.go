@@ -44,6 +44,9 @@ type ledger struct {
 	logs     []synced
 	file     vfs.File // SYNCED; nil until it is begun
 	entries  uint64   // written to it; which of the two is next
+	// closed says that nothing is written down any more. Where Pebble could not be
+	// opened, a compaction that it had begun may still sync its manifest.
+	closed bool
 }
 
 // A synced is the beginning of a file that is on the disk. Nothing writes over it.
@@ -162,7 +165,7 @@ func (l *ledger) note(s synced) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.set(s)
-	if l.file == nil {
+	if l.file == nil || l.closed {
 		return
 	}
 	if _, err := l.file.WriteAt(l.entry(), int64(l.entries%2)*syncedEntryBytes); err == nil && s.name == l.manifest.name {
@@ -180,9 +183,10 @@ func (l *ledger) forget(name string) {
 func (l *ledger) close() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.file == nil {
+	if l.file == nil || l.closed {
 		return nil
 	}
+	l.closed = true
 	return l.file.Close()
 }
 
