@@ -110,33 +110,7 @@ func (w *workspaces) ask(b *testing.B, d rel.Object, s rel.Subject, granted int)
 // is asked for, without a cache of pemba's own: half are granted through three teams
 // mostly, half are denied.
 func BenchmarkCheckInWorkspaces(b *testing.B) {
-	w := &workspaces{rng: rand.New(rand.NewPCG(1, 1))}
-	for len(w.tuples) < *tuplesFlag || len(w.asked[0]) == 0 {
-		w.organization(b)
-	}
-	compiled, faults := schema.Compile(workspaceSchema)
-	if compiled == nil {
-		b.Fatal(faults)
-	}
-	db, err := tupledb.Open(tupledb.Config{Dir: b.TempDir(), CacheBytes: 512 << 20})
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer func() {
-		if err := db.Close(); err != nil {
-			b.Error(err)
-		}
-	}()
-	store, err := db.Store(rel.DefaultStore)
-	if err != nil {
-		b.Fatal(err)
-	}
-	for at := 0; at < len(w.tuples); at += 10_000 {
-		c := tupledb.Commit{Put: w.tuples[at:min(at+10_000, len(w.tuples))]}
-		if _, err := store.Update(context.Background(), func(*tupledb.Snapshot) (tupledb.Commit, error) { return c, nil }); err != nil {
-			b.Fatal(err)
-		}
-	}
+	w, compiled, store := openWorkspaces(b)
 	for granted, name := range []string{"denied", "granted"} {
 		b.Run(name, func(b *testing.B) {
 			var cost engine.Cost
@@ -162,6 +136,38 @@ func BenchmarkCheckInWorkspaces(b *testing.B) {
 			b.ReportMetric(float64(cost.Reads)/float64(b.N), "reads/op")
 		})
 	}
+}
+
+// openWorkspaces puts workspaces into a store on the disk.
+func openWorkspaces(b *testing.B) (*workspaces, *schema.Schema, *tupledb.Store) {
+	w := &workspaces{rng: rand.New(rand.NewPCG(1, 1))}
+	for len(w.tuples) < *tuplesFlag || len(w.asked[0]) == 0 {
+		w.organization(b)
+	}
+	compiled, faults := schema.Compile(workspaceSchema)
+	if compiled == nil {
+		b.Fatal(faults)
+	}
+	db, err := tupledb.Open(tupledb.Config{Dir: b.TempDir(), CacheBytes: 512 << 20})
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() {
+		if err := db.Close(); err != nil {
+			b.Error(err)
+		}
+	})
+	store, err := db.Store(rel.DefaultStore)
+	if err != nil {
+		b.Fatal(err)
+	}
+	for at := 0; at < len(w.tuples); at += 10_000 {
+		c := tupledb.Commit{Put: w.tuples[at:min(at+10_000, len(w.tuples))]}
+		if _, err := store.Update(context.Background(), func(*tupledb.Snapshot) (tupledb.Commit, error) { return c, nil }); err != nil {
+			b.Fatal(err)
+		}
+	}
+	return w, compiled, store
 }
 
 // processorTime is what the process has used so far: the figure to trust on a machine

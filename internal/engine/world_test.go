@@ -83,6 +83,17 @@ func (w *world) walk(principal string, change ...func(*engine.Question)) *engine
 	return engine.NewWalk(q)
 }
 
+// nobody begins a walk without a principal, as lists of subjects have it.
+func (w *world) nobody() *engine.Walk {
+	w.t.Helper()
+	snap, err := w.store.Newest()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.t.Cleanup(snap.Close)
+	return engine.NewWalk(engine.Question{Schema: w.schema, Reader: snap})
+}
+
 // check asks "project:p1#view".
 func check(t testing.TB, w *engine.Walk, question string) engine.Answer {
 	t.Helper()

@@ -126,6 +126,16 @@ func (d *Definition) MustHave(name rel.Name) (*Declared, error) {
 	return nil, d.nameMustExist(name)
 }
 
+// MustHaveRole is a role of the definition; a fault where it has none such.
+func (d *Definition) MustHaveRole(name rel.Name) (*Declared, error) {
+	n, err := d.MustHave(name)
+	if err == nil && n.Kind != KindRole {
+		return nil, fault.Newf(fault.NameMustExist, "%q of type %q is a %s, and no role", name, d.Type, n.Kind).
+			Do("name one of its roles")
+	}
+	return n, err
+}
+
 // Relations are what can be stored on an object of the type, roles with a
 // stored part among them.
 func (d *Definition) Relations() []*Relation { return d.relations }
@@ -326,20 +336,14 @@ func (r *Relation) Allows(s rel.Subject) bool {
 // subject's, with exactly the caveat and the expiration that the form carries.
 func (r *Relation) AllowsTuple(t rel.Tuple) bool { return slices.Contains(r.Forms, FormOf(t)) }
 
-// StoredBelow are the relations whose tuples, on the object itself, a slot is
-// computed from.
-func (d *Definition) StoredBelow(s Slot) []*Relation {
-	var found []*Relation
-	var seen Slots
+// LocallyBelow are some slots, and all that they are computed from on the same object.
+func (d *Definition) LocallyBelow(slots Slots) (found Slots) {
 	var visit func(Slot)
 	visit = func(s Slot) {
-		if !seen.Add(s) {
+		if !found.Add(s) {
 			return
 		}
-		switch plan := &d.slots[s]; plan.Kind {
-		case Stored:
-			found = append(found, plan.Relation)
-		case Computed:
+		if plan := &d.slots[s]; plan.Kind == Computed {
 			var read Slots
 			plan.Expr.slots(&read)
 			for below := range read.All() {
@@ -347,6 +351,21 @@ func (d *Definition) StoredBelow(s Slot) []*Relation {
 			}
 		}
 	}
-	visit(s)
+	for s := range slots.All() {
+		visit(s)
+	}
+	return found
+}
+
+// StoredBelow are the relations whose tuples, on the object itself, a slot is
+// computed from.
+func (d *Definition) StoredBelow(s Slot) (found []*Relation) {
+	var one Slots
+	one.Add(s)
+	for below := range d.LocallyBelow(one).All() {
+		if plan := &d.slots[below]; plan.Kind == Stored {
+			found = append(found, plan.Relation)
+		}
+	}
 	return found
 }

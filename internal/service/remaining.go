@@ -27,16 +27,7 @@ type Remaining struct {
 	Role            rel.Name
 	ConditionalRole rel.Name
 	Permissions     []rel.Name
-	Sources         []Source
-}
-
-// A Source is one way in which a subject comes to its access on an object.
-type Source struct {
-	Role  rel.Name  // that it gives; empty where it gives permissions only
-	Tuple rel.Tuple // of the object, that the way begins with; zero where it begins with none
-	// Through is the group or the name of another object that it comes by; zero where
-	// the tuple names the subject itself, or a wildcard.
-	Through rel.Subject
+	Sources         []engine.Source
 }
 
 // An aftermath is the state after a write, as those who were revoked in it are
@@ -173,7 +164,7 @@ func (a aftermath) inside(within rel.Object, visit func(rel.Object) bool) (whole
 }
 
 // sourcesOf is where an access comes from: the way that gives the most.
-func sourcesOf(access engine.Access) []Source {
+func sourcesOf(access engine.Access) []engine.Source {
 	reason := access.Reason
 	for reason != nil && reason.Step != engine.StepTuple && reason.Step != engine.StepInherited && len(reason.Because) > 0 {
 		reason = reason.Because[0]
@@ -181,7 +172,7 @@ func sourcesOf(access engine.Access) []Source {
 	if reason == nil {
 		return nil
 	}
-	source := Source{Role: access.Role}
+	source := engine.Source{Role: access.Role}
 	if source.Role == "" {
 		source.Role = access.ConditionalRole
 	}
@@ -193,5 +184,5 @@ func sourcesOf(access engine.Access) []Source {
 			}
 		}
 	}
-	return []Source{source}
+	return []engine.Source{source}
 }

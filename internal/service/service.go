@@ -253,30 +253,51 @@ func (s *Service) walk(v *view, p rel.Principal, b Brought, explain bool) *engin
 // with the field of each: a typing mistake must not look like 'no'. The name is
 // empty in a question about all names.
 func (v *view) knows(item CheckItem) error {
-	var faults []*fault.Fault
-	add := func(field string, err error) {
-		if f := fault.Of(err); f != nil {
-			faults = append(faults, f.In(field))
+	k := knowing{schema: v.schema}
+	k.name("object", "permission", item.Object.Type(), item.Name)
+	k.brought(item.Brought)
+	k.principal(item.Principal)
+	return fault.Join(k.faults)
+}
+
+// A knowing looks for what a question names, and collects what there is not.
+type knowing struct {
+	schema *schema.Schema
+	faults []*fault.Fault
+}
+
+func (k *knowing) add(field string, err error) {
+	if f := fault.Of(err); f != nil {
+		k.faults = append(k.faults, f.In(field))
+	}
+}
+
+// name looks for a type, and for a name of it unless that is empty.
+func (k *knowing) name(typeField, nameField string, typ rel.ObjectType, name rel.Name) *schema.Definition {
+	d, err := k.schema.MustDefine(typ)
+	k.add(typeField, err)
+	if err == nil && name != "" {
+		_, err = d.MustHave(name)
+		k.add(nameField, err)
+	}
+	return d
+}
+
+func (k *knowing) brought(b Brought) {
+	for i, t := range b.Contextual {
+		if f := admission.NotInSchema(k.schema, t); f != nil {
+			k.faults = append(k.faults, f.In(fmt.Sprintf("contextual_tuples[%d]", i)))
 		}
 	}
-	d, err := v.schema.MustDefine(item.Object.Type())
-	add("object", err)
-	if err == nil && item.Name != "" {
-		_, err = d.MustHave(item.Name)
-		add("permission", err)
-	}
-	for i, t := range item.Contextual {
-		if f := admission.NotInSchema(v.schema, t); f != nil {
-			faults = append(faults, f.In(fmt.Sprintf("contextual_tuples[%d]", i)))
-		}
-	}
-	for i, subject := range item.Principal.Subjects() {
+}
+
+func (k *knowing) principal(p rel.Principal) {
+	for i, subject := range p.Subjects() {
 		field := "subject"
 		if i > 0 {
 			// A principal keeps what is presented in an order of its own.
 			field = "additional_subjects"
 		}
-		add(field, v.schema.CheckSubject(subject))
+		k.add(field, k.schema.CheckSubject(subject))
 	}
-	return fault.Join(faults)
 }

@@ -1594,7 +1594,8 @@ type ListSubjectsRequest struct {
 	// Whether to list subjects whose access hangs on an open condition, too. Each entry then says in
 	// `result` which it is. When false, only subjects with certain access are listed.
 	IncludeConditional bool `protobuf:"varint,9,opt,name=include_conditional,json=includeConditional,proto3" json:"include_conditional,omitempty"`
-	// How many subjects a page may hold. Zero means 1,000; at most 10,000.
+	// How many subjects a page may hold, and how many exceptions of the wildcard; the wildcard itself
+	// is not counted. Zero means 1,000; at most 10,000.
 	PageSize uint32 `protobuf:"varint,10,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
 	// Where to go on: the `next_page_token` of the page before, with every other field but `page_size`
 	// repeated unchanged. Opaque. Empty: the first page.

@@ -1,0 +1,46 @@
+package engine
+
+import "github.com/pemba-io/pemba/internal/rel"
+
+// A ListedObject is an object on which a principal holds what was asked.
+type ListedObject struct {
+	Object          rel.Object
+	Result          Result // Granted, or Conditional where these were asked for
+	Role            rel.Name
+	ConditionalRole rel.Name  // where it is higher than Role
+	Missing         []Missing // what a conditional result hangs on, at most listedMissingMax
+}
+
+// A ListedSubject is a subject that holds what was asked on an object.
+type ListedSubject struct {
+	Subject         rel.Subject
+	Result          Result
+	Role            rel.Name
+	ConditionalRole rel.Name
+	Sources         []Source    // what gives the most first, at most sourcesMax
+	Exceptions      []Exception // of a wildcard
+	Missing         []Missing
+}
+
+// An Exception is a subject that a wildcard of its type does not reach, or not for
+// certain.
+type Exception struct {
+	Subject rel.Subject
+	Result  Result // Denied or Conditional
+	Missing []Missing
+}
+
+// A Source is one way in which a subject comes to its access on an object.
+type Source struct {
+	Role  rel.Name  // that it gives; empty where it gives permissions only
+	Tuple rel.Tuple // of the object, that the way begins with; zero where it begins with none
+	// Through is the group or the name of another object that it comes by; zero where
+	// the tuple names the subject itself, or a wildcard.
+	Through rel.Subject
+}
+
+// Bounds on one entry of a list.
+const (
+	listedMissingMax = 10
+	sourcesMax       = 10
+)

@@ -1,0 +1,119 @@
+package engine
+
+import (
+	"cmp"
+	"slices"
+
+	"github.com/pemba-io/pemba/internal/rel"
+	"github.com/pemba-io/pemba/internal/schema"
+)
+
+// sources are the ways in which the subject whose holdings were found last, by these
+// seeds, comes to what it holds on the root: one a tuple of the root, with the highest role that it
+// gives. Those that give the most come first.
+func (b *web) sources(subject rel.Subject, needs schema.Slots, seeds []seed) []Source {
+	var found []ranked
+	for slot := range b.root.wanted.All() {
+		at := vertexSlot{b.root, slot}
+		if b.of(at) == Denied {
+			continue
+		}
+		for _, s := range seeds {
+			if s.at == at {
+				found = append(found, b.way(at, s.tuple, s.limit, rel.Subject{}, needs))
+			}
+		}
+		if b.self == b.root && b.root.selfs.Has(slot) {
+			found = append(found, b.way(at, rel.Tuple{}, Granted, rel.Subject{}, needs))
+		}
+		for _, in := range b.root.in[slot] {
+			if r := min(in.limit, b.of(in.from)); r != Denied {
+				found = append(found, b.way(at, in.tuple, r, b.through(in, subject), needs))
+			}
+		}
+	}
+	found = slices.DeleteFunc(found, func(r ranked) bool { return r.rank < 0 })
+	slices.SortStableFunc(found, func(x, y ranked) int {
+		return cmp.Or(cmp.Compare(y.rank, x.rank), cmp.Compare(y.result, x.result), x.Tuple.Key.Compare(y.Tuple.Key))
+	})
+	var all []Source
+	seen := make(map[rel.Key]bool)
+	for _, r := range found {
+		if !seen[r.Tuple.Key] && len(all) < sourcesMax {
+			all = append(all, r.Source)
+		}
+		seen[r.Tuple.Key] = true
+	}
+	return all
+}
+
+// A ranked is a source, and how much it gives.
+type ranked struct {
+	Source
+	rank   int // of its role, from 1 on; 0 where it gives no role, and -1 where it gives nothing that is asked
+	result Result
+}
+
+// way is what a slot of the root gives by one tuple: the highest role that follows from
+// it for certain, or else one that may.
+func (b *web) way(at vertexSlot, t rel.Tuple, r Result, through rel.Subject, needs schema.Slots) ranked {
+	found := ranked{Source: Source{Tuple: t, Through: through}, rank: -1, result: r}
+	for least := r; least > Denied && found.rank <= 0; least-- {
+		given := b.givenBy(at.slot, least)
+		if found.rank < 0 && !given.Meet(needs).Empty() {
+			found.rank = 0
+		}
+		for i, role := range b.root.definition.Ladder() {
+			if given.Has(role.Slot) {
+				found.rank, found.Role = i+1, role.Name
+			}
+		}
+	}
+	return found
+}
+
+// givenBy are the slots of the root that hold by one of them, all on the way being held
+// at least so far.
+func (b *web) givenBy(slot schema.Slot, least Result) schema.Slots {
+	given := schema.Slots{}
+	stack := []schema.Slot{slot}
+	for len(stack) > 0 {
+		s := stack[len(stack)-1]
+		stack = stack[:len(stack)-1]
+		if b.of(vertexSlot{b.root, s}) < least || !given.Add(s) {
+			continue
+		}
+		for _, reader := range b.root.definition.Plan(s).Readers {
+			if b.root.wanted.Has(reader) && b.root.definition.Plan(reader).Expr.Gives(given) {
+				stack = append(stack, reader)
+			}
+		}
+	}
+	return given
+}
+
+// through is what a tuple of the root leads through: the userset that it names, or the
+// name that is held on the object that it names. It is nothing where the tuple names
+// the subject itself.
+func (b *web) through(in incoming, subject rel.Subject) rel.Subject {
+	if in.tuple.Subject == subject {
+		return rel.Subject{}
+	}
+	for from := in.from; ; {
+		if from.definition.IsAsked(from.slot) {
+			return rel.Userset(from.object, rel.Name(from.plan().Label))
+		}
+		// A nested arrow has no name: what it leads to has.
+		next := vertexSlot{}
+		for _, below := range from.in[from.slot] {
+			if min(below.limit, b.of(below.from)) != Denied {
+				next = below.from
+				break
+			}
+		}
+		if next.vertex == nil {
+			return rel.Of(from.object)
+		}
+		from = next
+	}
+}
