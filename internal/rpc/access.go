@@ -60,13 +60,3 @@ func texts(names []rel.Name) []string {
 	}
 	return out
 }
-
-// ListObjects is not in this release.
-func (*permissionServer) ListObjects(context.Context, *pembav1.ListObjectsRequest) (*pembav1.ListObjectsResponse, error) {
-	return nil, notInThisRelease("PermissionService.ListObjects", "use BatchCheck with the objects that the application knows")
-}
-
-// ListSubjects is not in this release.
-func (*permissionServer) ListSubjects(context.Context, *pembav1.ListSubjectsRequest) (*pembav1.ListSubjectsResponse, error) {
-	return nil, notInThisRelease("PermissionService.ListSubjects", "use BatchCheck with the subjects that the application knows, or ReadTuples for those that stand on the object itself")
-}

@@ -3,6 +3,7 @@ package rpc
 import (
 	"context"
 	"math"
+	"strings"
 	"testing"
 
 	"google.golang.org/grpc"
@@ -121,6 +122,23 @@ func unspecified(answer any) string {
 		return unspecifiedResult(a.GetResult(), a.GetExplanation())
 	case *pembav1.ExpandResponse:
 		return unspecifiedOperator(a.GetTree())
+	case *pembav1.ListObjectsResponse:
+		for _, o := range a.GetObjects() {
+			if s := unspecifiedEntry(o.GetObject(), o.GetResult(), o.GetMissing()); s != "" {
+				return s
+			}
+		}
+	case *pembav1.ListSubjectsResponse:
+		for _, x := range a.GetSubjects() {
+			if s := unspecifiedEntry(x.GetSubject(), x.GetResult(), x.GetMissing()); s != "" {
+				return s
+			}
+			for _, e := range x.GetExceptions() {
+				if s := missingUnlessConditional(e.GetResult(), e.GetMissing()); s != "" || e.GetResult() == pembav1.Result_RESULT_GRANTED || !strings.HasSuffix(x.GetSubject(), ":*") {
+					return "an exception that is none"
+				}
+			}
+		}
 	case *pembav1.EffectiveAccessResponse:
 		if a.GetExplanation() != nil {
 			return unspecifiedResult(a.GetExplanation().GetResult(), a.GetExplanation())
@@ -148,6 +166,15 @@ func unspecified(answer any) string {
 		}
 	}
 	return ""
+}
+
+// unspecifiedEntry finds an entry of a list that has no access, or does not say on
+// whom.
+func unspecifiedEntry(reference string, r pembav1.Result, missing []*pembav1.Missing) string {
+	if reference == "" || r != pembav1.Result_RESULT_GRANTED && r != pembav1.Result_RESULT_CONDITIONAL {
+		return "an entry without a reference or without access"
+	}
+	return missingUnlessConditional(r, missing)
 }
 
 func unspecifiedResult(r pembav1.Result, reason *pembav1.Reason) string {
@@ -223,6 +250,17 @@ func seeds(t testing.TB) []seedRequest {
 		{pembav1.PermissionService_EffectiveAccess_FullMethodName, &pembav1.EffectiveAccessRequest{Object: "door:1", Subject: "user:sam", Context: context, ContextualTuples: []*pembav1.Tuple{until}, Explain: true}},
 		{pembav1.PermissionService_Expand_FullMethodName, &pembav1.ExpandRequest{Object: "project:p1", Permission: "owner", MaxDepth: 25}},
 		{pembav1.PermissionService_Expand_FullMethodName, &pembav1.ExpandRequest{Object: "door:1", Permission: "open"}},
+		{pembav1.PermissionService_ListObjects_FullMethodName, &pembav1.ListObjectsRequest{
+			ObjectType: "project", Permission: "view", Subject: "user:sam", AdditionalSubjects: []string{"link:l1"}, ContextualTuples: []*pembav1.Tuple{lead},
+			Within: "organization:acme", MinRole: "viewer", IdPrefix: "p", PageSize: 1,
+		}},
+		{pembav1.PermissionService_ListObjects_FullMethodName, &pembav1.ListObjectsRequest{ObjectType: "door", Permission: "open", Subject: "user:ana", Context: context, IncludeConditional: true}},
+		{pembav1.PermissionService_ListSubjects_FullMethodName, &pembav1.ListSubjectsRequest{Object: "project:p1", SubjectType: "user", PageSize: 1}},
+		{pembav1.PermissionService_ListSubjects_FullMethodName, &pembav1.ListSubjectsRequest{
+			Object: "project:p1", SubjectType: "user", ContextualTuples: []*pembav1.Tuple{tuple("project:p1", "viewer", "user:*")}, IncludeConditional: true,
+		}},
+		{pembav1.PermissionService_ListSubjects_FullMethodName, &pembav1.ListSubjectsRequest{Object: "door:1", Permission: "open", SubjectType: "user", IncludeConditional: true}},
+		{pembav1.PermissionService_ListSubjects_FullMethodName, &pembav1.ListSubjectsRequest{Object: "team:core", Permission: "member", SubjectType: "team", SubjectRelation: "member"}},
 		{pembav1.TupleService_Write_FullMethodName, &pembav1.WriteRequest{
 			Updates:       []*pembav1.Update{create(opener), touch(until), touch(expiring(opener, 4_000_000_000, 999_999_999))},
 			Preconditions: []*pembav1.Precondition{mustHold(&pembav1.PermissionCondition{Object: "door:1", Permission: "open", Subject: "user:ana", Context: context})},
@@ -275,7 +313,7 @@ func TestSeedsReachTheirHandlers(t *testing.T) {
 			}
 		}
 	}
-	if answered < 25 {
+	if answered < 31 {
 		t.Errorf("%d seeds were answered", answered)
 	}
 }

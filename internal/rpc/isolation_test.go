@@ -12,7 +12,6 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
-	"google.golang.org/protobuf/types/known/emptypb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	pembav1 "github.com/pemba-io/pemba/gen/pemba/v1"
@@ -117,6 +116,36 @@ func questions(t *testing.T, w *world, store string) requestsOf {
 			_, err := w.permissions.EffectiveAccess(ctx, &pembav1.EffectiveAccessRequest{Store: store, Object: "project:p1", Subject: "user:mia"})
 			return err
 		}},
+		pembav1.PermissionService_ListObjects_FullMethodName: {
+			func() error {
+				_, err := w.permissions.ListObjects(ctx, &pembav1.ListObjectsRequest{Store: store, ObjectType: "project", Permission: "view", Subject: "user:sam", Within: "organization:acme"})
+				return err
+			},
+			func() error {
+				request := &pembav1.ListObjectsRequest{Store: store, Consistency: at, ObjectType: "team", Permission: "member", Subject: "user:sam", PageSize: 1}
+				page, err := w.permissions.ListObjects(ctx, request)
+				if err == nil {
+					request.PageToken = page.GetNextPageToken()
+					_, err = w.permissions.ListObjects(ctx, request)
+				}
+				return err
+			},
+		},
+		pembav1.PermissionService_ListSubjects_FullMethodName: {
+			func() error {
+				_, err := w.permissions.ListSubjects(ctx, &pembav1.ListSubjectsRequest{Store: store, Object: "project:p1", SubjectType: "user"})
+				return err
+			},
+			func() error {
+				request := &pembav1.ListSubjectsRequest{Store: store, Consistency: then, Object: "project:p1", Permission: "view", SubjectType: "team", SubjectRelation: "member", PageSize: 1}
+				page, err := w.permissions.ListSubjects(ctx, request)
+				if err == nil {
+					request.PageToken = page.GetNextPageToken()
+					_, err = w.permissions.ListSubjects(ctx, request)
+				}
+				return err
+			},
+		},
 		pembav1.PermissionService_Expand_FullMethodName: {func() error {
 			_, err := w.permissions.Expand(ctx, &pembav1.ExpandRequest{Store: store, Object: "project:p1", Permission: "owner", MaxDepth: 5})
 			return err
@@ -251,6 +280,7 @@ func changes(t *testing.T, w *world, store string) requestsOf {
 // readsNothing are the RPCs that need no key of any store.
 var readsNothing = []string{
 	pembav1.StoreService_ListStores_FullMethodName, pembav1.StoreService_CreateStore_FullMethodName, pembav1.StoreService_DeleteStore_FullMethodName,
+	pembav1.PermissionService_ListObjects_FullMethodName, pembav1.PermissionService_ListSubjects_FullMethodName, // which answer nothing yet
 	pembav1.SchemaService_ReadSchema_FullMethodName, pembav1.SchemaService_DiffSchema_FullMethodName, // of the schema in force, which is in memory
 }
 
@@ -298,7 +328,7 @@ func TestARequestThatReadsAnotherStoreIsSeen(t *testing.T) {
 	}
 }
 
-// No RPC is left out above, unless this release does not serve it.
+// No RPC is left out above.
 func TestEveryRPCIsAskedOfOneStore(t *testing.T) {
 	w, _ := newTenants(t)
 	_, calls := everyRPC(t, w, "b")
@@ -314,21 +344,9 @@ func TestEveryRPCIsAskedOfOneStore(t *testing.T) {
 		}
 		for _, m := range methods {
 			name := fmt.Sprintf("/%s/%s", desc.ServiceName, m)
-			if calls[name] != nil {
-				continue
+			if calls[name] == nil {
+				t.Errorf("no request of %s is above", name)
 			}
-			// Whether it is a stream or not, a body is sent, and an answer awaited.
-			stream, err := w.conn.NewStream(t.Context(), &grpc.StreamDesc{ClientStreams: true, ServerStreams: true}, name)
-			if err == nil {
-				err = stream.SendMsg(&emptypb.Empty{})
-			}
-			if err == nil {
-				err = stream.CloseSend()
-			}
-			if err == nil {
-				err = stream.RecvMsg(&emptypb.Empty{})
-			}
-			mustRefuse(t, err, codes.Unimplemented, "NOT_IN_THIS_RELEASE")
 		}
 	}
 }

@@ -249,8 +249,3 @@ func cut(s string, max int) string {
 	}
 	return strings.ToValidUTF8(s, "\uFFFD")
 }
-
-// notInThisRelease is the answer of an RPC that this release does not have.
-func notInThisRelease(rpc, instead string) error {
-	return fault.Newf(fault.NotInThisRelease, "%s is not in this release", rpc).Do("%s", instead)
-}

@@ -1,7 +1,6 @@
 package rpc
 
 import (
-	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -418,23 +417,5 @@ func TestALargePageFitsAMessage(t *testing.T) {
 	}
 	if len(seen) != batches*updatesMax || pages != 2 {
 		t.Errorf("%d tuples on %d pages", len(seen), pages)
-	}
-}
-
-// Every RPC that is not served says so by name.
-func TestRPCsOfLaterReleasesAreRefused(t *testing.T) {
-	w := newWorld(t)
-	ctx, cancel := context.WithCancel(t.Context())
-	defer cancel()
-	for rpc, call := range map[string]func() error{
-		"PermissionService.ListObjects":  func() error { _, err := w.permissions.ListObjects(ctx, &pembav1.ListObjectsRequest{}); return err },
-		"PermissionService.ListSubjects": func() error { _, err := w.permissions.ListSubjects(ctx, &pembav1.ListSubjectsRequest{}); return err },
-	} {
-		t.Run(rpc, func(t *testing.T) {
-			r := mustRefuse(t, call(), codes.Unimplemented, "NOT_IN_THIS_RELEASE")
-			if !strings.HasPrefix(r.message, rpc+" is not in this release; ") {
-				t.Errorf("got %q", r.message)
-			}
-		})
 	}
 }

@@ -37,6 +37,10 @@ func (w *world) send(t testing.TB, request proto.Message) error {
 		_, err = w.schemas.ReadSchema(t.Context(), r)
 	case *pembav1.ExpandRequest:
 		_, err = w.permissions.Expand(t.Context(), r)
+	case *pembav1.ListObjectsRequest:
+		_, err = w.permissions.ListObjects(t.Context(), r)
+	case *pembav1.ListSubjectsRequest:
+		_, err = w.permissions.ListSubjects(t.Context(), r)
 	case *pembav1.DiffSchemaRequest:
 		_, err = w.schemas.DiffSchema(t.Context(), r)
 	default:
@@ -219,7 +223,7 @@ func refusedReads() []refused {
 
 func TestRequestsAreRefusedFieldByField(t *testing.T) {
 	w := newWorld(t)
-	for _, c := range slices.Concat(refusedQuestions(), refusedWrites(), refusedReads(), refusedAttributes(), refusedActors()) {
+	for _, c := range slices.Concat(refusedQuestions(), refusedWrites(), refusedReads(), refusedLists(), refusedAttributes(), refusedActors()) {
 		t.Run(c.name, func(t *testing.T) {
 			r := refusalOf(t, w.send(t, c.request))
 			if r.code != codes.InvalidArgument {
@@ -277,6 +281,8 @@ func TestBoundsAreInside(t *testing.T) {
 		&pembav1.ReadTuplesRequest{CountOnly: true, PageSize: 10_001}, // means nothing
 		readWith(&pembav1.TupleFilter{SubjectType: "user", SubjectId: "*", SubjectRelation: proto.String("")}),
 		readWith(&pembav1.TupleFilter{SubjectRelation: proto.String("")}),
+		goodObjects(func(r *pembav1.ListObjectsRequest) { r.IdPrefix, r.PageSize = long, 10_000 }),
+		goodSubjects(func(r *pembav1.ListSubjectsRequest) { r.Object, r.PageSize = "project:"+long, 10_000 }),
 		&pembav1.WriteSchemaRequest{Schema: worldSchema + comment, ExpectedVersion: proto.Uint64(1)},
 	} {
 		if err := w.send(t, request); err != nil {
@@ -378,6 +384,8 @@ func TestNoFieldIsForgotten(t *testing.T) {
 		{&pembav1.Precondition{}, "filter_must_match filter_must_not_match permission_must_hold"},
 		{&pembav1.PermissionCondition{}, "object permission subject additional_subjects context"},
 		{&pembav1.ExpandRequest{}, "store consistency object permission max_depth"},
+		{&pembav1.ListObjectsRequest{}, "store consistency object_type permission subject additional_subjects context contextual_tuples within min_role id_prefix include_conditional page_size page_token"},
+		{&pembav1.ListSubjectsRequest{}, "store consistency object permission subject_type subject_relation context contextual_tuples include_conditional page_size page_token"},
 		{&pembav1.Tuple{}, "object relation subject caveat expires_at"},
 		{&pembav1.Caveat{}, "name context"},
 		{&pembav1.TupleKey{}, "object relation subject"},

@@ -220,16 +220,7 @@ func remainingToProto(a service.WriteAnswer) (told []*pembav1.RemainingAccess, c
 		one := &pembav1.RemainingAccess{
 			Subject: r.Subject.String(), Object: r.Object.String(),
 			Role: string(r.Role), ConditionalRole: string(r.ConditionalRole), Permissions: texts(r.Permissions),
-		}
-		for _, s := range r.Sources {
-			source := &pembav1.Source{Role: string(s.Role)}
-			if s.Tuple != (rel.Tuple{}) {
-				source.Tuple = tupleToProto(s.Tuple)
-			}
-			if !s.Through.IsZero() {
-				source.Through = s.Through.String()
-			}
-			one.Sources = append(one.Sources, source)
+			Sources: sourcesToProto(r.Sources),
 		}
 		if room -= proto.Size(one); room < 0 {
 			return told, true
