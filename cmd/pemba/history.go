@@ -52,40 +52,29 @@ func (c *historyCmd) Run(a *app) error {
 	}
 	defer client.close()
 	request.Store = client.store
-	var to historyPrinter = &plainHistory{app: a}
+	ask := func(size uint32, token string) (*pembav1.ListHistoryResponse, error) {
+		request.PageSize, request.PageToken = size, token
+		return ask(client, client.tuples().ListHistory, request)
+	}
+	show := (&plainHistory{app: a}).page
 	if a.wantsJSON() {
-		to = &jsonHistory{app: a}
+		show = (&jsonHistory{jsonPages{app: a, field: "entries"}}).page
 	}
-	left := 0
-	if c.Limit != nil {
-		left = *c.Limit
+	return eachPage(a, amount{c.Limit, readPageSize}, ask, changesOf, show)
+}
+
+// changesOf is how many changes a page shows. What changed no tuple is one.
+func changesOf(answer *pembav1.ListHistoryResponse) int {
+	changes := 0
+	for _, e := range answer.GetEntries() {
+		changes += max(1, len(e.GetChanges()))
 	}
-	for {
-		request.PageSize = readPageSize
-		if c.Limit != nil {
-			request.PageSize = uint32(min(left, readPageSize))
-		}
-		answer, err := ask(client, client.tuples().ListHistory, request)
-		if err != nil {
-			return err
-		}
-		for _, e := range answer.GetEntries() {
-			left -= max(1, len(e.GetChanges()))
-		}
-		request.PageToken = answer.GetNextPageToken()
-		last := request.PageToken == "" || c.Limit != nil && left <= 0
-		if err := to.page(answer, last); err != nil || last {
-			return err
-		}
-		if err := a.out.Flush(); err != nil {
-			return err
-		}
-	}
+	return changes
 }
 
 func (c *historyCmd) request(now time.Time) (*pembav1.ListHistoryRequest, error) {
-	if c.Limit != nil && *c.Limit < 1 {
-		return nil, fault.Newf(fault.FieldMustBeWithinBounds, "a limit of %d", *c.Limit).Do("give a limit above 0, or leave it out for all changes")
+	if err := checkLimit(c.Limit, "changes"); err != nil {
+		return nil, err
 	}
 	request := &pembav1.ListHistoryRequest{Order: pembav1.ListHistoryRequest_ORDER_NEWEST_FIRST}
 	if c.OldestFirst {
@@ -132,11 +121,6 @@ func pastTime(flag string, text *string, now time.Time) (*timestamppb.Timestamp,
 			Do("write it as RFC 3339 does, for example 2026-03-01T12:00:00Z, or how long ago it was, for example 30d")
 	}
 	return timestamppb.New(at), nil
-}
-
-// A historyPrinter prints entries as they come, page by page.
-type historyPrinter interface {
-	page(answer *pembav1.ListHistoryResponse, last bool) error
 }
 
 // plainHistory prints each write as one paragraph. One that goes on on the next page
@@ -203,44 +187,14 @@ func revisionLine(r *pembav1.Revision) string {
 }
 
 // jsonHistory prints one ListHistoryResponse that holds all pages.
-type jsonHistory struct {
-	app   *app
-	begun bool
-	count int
-}
+type jsonHistory struct{ jsonPages }
 
 func (j *jsonHistory) page(answer *pembav1.ListHistoryResponse, last bool) error {
-	if !j.begun {
-		j.begun = true
-		snapshot, err := json.Marshal(answer.GetSnapshot())
-		if err != nil {
-			return err
-		}
-		_, _ = fmt.Fprintf(j.app.out, "{\n  \"snapshot\": %s,\n  \"entries\": [", snapshot)
-	}
-	for _, e := range answer.GetEntries() {
-		text, err := protoJSON(e)
-		if err != nil {
-			return err
-		}
-		if j.count++; j.count > 1 {
-			_ = j.app.out.WriteByte(',')
-		}
-		_, _ = fmt.Fprintf(j.app.out, "\n    %s", text)
-	}
-	if !last {
-		return nil
-	}
-	token, err := json.Marshal(answer.GetNextPageToken())
-	if err != nil {
-		return err
-	}
 	since, err := json.Marshal(timeOrNull(answer.GetHistorySince()))
 	if err != nil {
 		return err
 	}
-	_, _ = fmt.Fprintf(j.app.out, "\n  ],\n  \"next_page_token\": %s,\n  \"history_since\": %s\n}\n", token, since)
-	return nil
+	return printEntries(&j.jsonPages, answer, answer.GetEntries(), last, fmt.Sprintf(",\n  \"history_since\": %s", since))
 }
 
 // timeOrNull is a time as protobuf's JSON has it.

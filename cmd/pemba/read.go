@@ -1,9 +1,6 @@
 package main
 
 import (
-	"encoding/json"
-	"fmt"
-
 	pembav1 "github.com/pemba-io/pemba/gen/pemba/v1"
 	"github.com/pemba-io/pemba/internal/fault"
 	"github.com/pemba-io/pemba/internal/rel"
@@ -31,14 +28,10 @@ Examples:
     pemba read --count`
 }
 
-// readPageSize is how many tuples one answer of the server holds: enough that
-// the way there and back costs little, few enough that the first come at once.
-const readPageSize = 1_000
-
 // Run reads page by page and prints each page when it is there.
 func (c *readCmd) Run(a *app) error {
-	if c.Limit != nil && *c.Limit < 1 {
-		return fault.Newf(fault.FieldMustBeWithinBounds, "a limit of %d", *c.Limit).Do("give a limit above 0, or leave it out for all tuples")
+	if err := checkLimit(c.Limit, "tuples"); err != nil {
+		return err
 	}
 	var filter *pembav1.TupleFilter // none selects all
 	if c.Filter != nil {
@@ -76,89 +69,28 @@ func (c *readCmd) count(a *app, client *client, request *pembav1.ReadTuplesReque
 }
 
 func (c *readCmd) list(a *app, client *client, request *pembav1.ReadTuplesRequest) error {
-	var to tupleList = plainTuples{a}
+	ask := func(size uint32, token string) (*pembav1.ReadTuplesResponse, error) {
+		request.PageSize, request.PageToken = size, token
+		return ask(client, client.tuples().ReadTuples, request)
+	}
+	count := func(answer *pembav1.ReadTuplesResponse) int { return len(answer.GetTuples()) }
+	show := a.plainTuples
 	if a.wantsJSON() {
-		to = &jsonTuples{app: a}
-	}
-	left, limited := 0, c.Limit != nil
-	if limited {
-		left = *c.Limit
-	}
-	for {
-		request.PageSize = readPageSize
-		if limited {
-			request.PageSize = uint32(min(left, readPageSize))
-		}
-		answer, err := ask(client, client.tuples().ReadTuples, request)
-		if err != nil {
-			return err
-		}
-		left -= len(answer.GetTuples())
-		request.PageToken = answer.GetNextPageToken()
-		last := request.PageToken == "" || limited && left <= 0
-		if err := to.page(answer, last); err != nil {
-			return err
-		}
-		if last {
-			return nil
-		}
-		if err := a.out.Flush(); err != nil {
-			return err
+		all := &jsonPages{app: a, field: "tuples"}
+		show = func(answer *pembav1.ReadTuplesResponse, last bool) error {
+			return printEntries(all, answer, answer.GetTuples(), last, "")
 		}
 	}
+	return eachPage(a, amount{c.Limit, readPageSize}, ask, count, show)
 }
 
-// A tupleList prints tuples as they come, page by page.
-type tupleList interface {
-	page(answer *pembav1.ReadTuplesResponse, last bool) error
-}
-
-// plainTuples prints a line a tuple.
-type plainTuples struct{ app *app }
-
-func (l plainTuples) page(answer *pembav1.ReadTuplesResponse, last bool) error {
+// plainTuples prints a page of tuples, a line each.
+func (a *app) plainTuples(answer *pembav1.ReadTuplesResponse, last bool) error {
 	for _, t := range answer.GetTuples() {
-		l.app.line("%s", tupleText(t))
+		a.line("%s", tupleText(t))
 	}
 	if last && answer.GetNextPageToken() != "" {
-		l.app.note("there are more; raise --limit to see them")
-	}
-	return nil
-}
-
-// jsonTuples prints one ReadTuplesResponse that holds all pages. It is written
-// piece by piece, so that a store of any size passes through.
-type jsonTuples struct {
-	app   *app
-	begun bool
-	count int
-}
-
-func (j *jsonTuples) page(answer *pembav1.ReadTuplesResponse, last bool) error {
-	if !j.begun {
-		snapshot, err := json.Marshal(answer.GetSnapshot())
-		if err != nil {
-			return err
-		}
-		j.begun = true
-		_, _ = fmt.Fprintf(j.app.out, "{\n  \"snapshot\": %s,\n  \"tuples\": [", snapshot)
-	}
-	for _, t := range answer.GetTuples() {
-		text, err := protoJSON(t)
-		if err != nil {
-			return err
-		}
-		if j.count++; j.count > 1 {
-			_ = j.app.out.WriteByte(',')
-		}
-		_, _ = fmt.Fprintf(j.app.out, "\n    %s", text)
-	}
-	if last {
-		token, err := json.Marshal(answer.GetNextPageToken())
-		if err != nil {
-			return err
-		}
-		_, _ = fmt.Fprintf(j.app.out, "\n  ],\n  \"next_page_token\": %s\n}\n", token)
+		a.note("there are more; raise --limit to see them")
 	}
 	return nil
 }
