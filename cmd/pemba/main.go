@@ -24,6 +24,7 @@ type commandLine struct {
 	Check   checkCmd   `cmd:"" takes:"server,output" help:"Ask whether a subject holds a permission, and by which path."`
 	Access  accessCmd  `cmd:"" takes:"server,output" help:"Show the role and the permissions of a subject on an object."`
 	Expand  expandCmd  `cmd:"" takes:"server,output" help:"Show how the holders of a name on an object come about."`
+	List    listCmd    `cmd:"" help:"List the objects that a subject reaches, or the subjects that reach an object."`
 	Write   writeCmd   `cmd:"" takes:"server,output" help:"Add tuples, all of them or none."`
 	Assign  assignCmd  `cmd:"" takes:"server,output" help:"Give subjects roles in the place of those that they have."`
 	Revoke  revokeCmd  `cmd:"" takes:"server,output" help:"Take away what a subject was given on an object and inside it."`
@@ -129,7 +130,7 @@ func understoodByKong(args []string) []string {
 	}
 	for i := 0; i+1 < len(args) && args[i] != "--"; i++ {
 		next := args[i+1]
-		if slices.Contains([]string{"--timeout", "--limit", "--expires"}, args[i]) && len(next) > 1 && next[0] == '-' && next[1] >= '0' && next[1] <= '9' {
+		if slices.Contains([]string{"--timeout", "--limit", "--page-size", "--expires"}, args[i]) && len(next) > 1 && next[0] == '-' && next[1] >= '0' && next[1] <= '9' {
 			args = slices.Replace(args, i, i+2, args[i]+"="+next)
 		}
 	}
