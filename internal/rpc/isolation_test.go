@@ -280,7 +280,6 @@ func changes(t *testing.T, w *world, store string) requestsOf {
 // readsNothing are the RPCs that need no key of any store.
 var readsNothing = []string{
 	pembav1.StoreService_ListStores_FullMethodName, pembav1.StoreService_CreateStore_FullMethodName, pembav1.StoreService_DeleteStore_FullMethodName,
-	pembav1.PermissionService_ListObjects_FullMethodName, pembav1.PermissionService_ListSubjects_FullMethodName, // which answer nothing yet
 	pembav1.SchemaService_ReadSchema_FullMethodName, pembav1.SchemaService_DiffSchema_FullMethodName, // of the schema in force, which is in memory
 }
 
