@@ -32,7 +32,9 @@ func (b *web) sources(subject rel.Subject, needs schema.Slots, seeds []seed) []S
 			}
 		}
 	}
-	found = slices.DeleteFunc(found, func(r ranked) bool { return r.rank < 0 })
+	held := b.rankHeld()
+	// A way that gives neither what is asked nor the role is not where it comes from.
+	found = slices.DeleteFunc(found, func(r ranked) bool { return !r.gives && (r.rank == 0 || r.rank < held) })
 	slices.SortStableFunc(found, func(x, y ranked) int {
 		return cmp.Or(cmp.Compare(y.rank, x.rank), cmp.Compare(y.result, x.result), x.Tuple.Key.Compare(y.Tuple.Key))
 	})
@@ -50,19 +52,18 @@ func (b *web) sources(subject rel.Subject, needs schema.Slots, seeds []seed) []S
 // A ranked is a source, and how much it gives.
 type ranked struct {
 	Source
-	rank   int // of its role, from 1 on; 0 where it gives no role, and -1 where it gives nothing that is asked
+	rank   int  // of its role, from 1 on; 0 where it gives no role
+	gives  bool // what is asked
 	result Result
 }
 
 // way is what a slot of the root gives by one tuple: the highest role that follows from
 // it for certain, or else one that may.
 func (b *web) way(at vertexSlot, t rel.Tuple, r Result, through rel.Subject, needs schema.Slots) ranked {
-	found := ranked{Source: Source{Tuple: t, Through: through}, rank: -1, result: r}
-	for least := r; least > Denied && found.rank <= 0; least-- {
+	found := ranked{Source: Source{Tuple: t, Through: through}, result: r}
+	for least := r; least > Denied && found.rank == 0; least-- {
 		given := b.givenBy(at.slot, least)
-		if found.rank < 0 && !given.Meet(needs).Empty() {
-			found.rank = 0
-		}
+		found.gives = found.gives || !given.Meet(needs).Empty()
 		for i, role := range b.root.definition.Ladder() {
 			if given.Has(role.Slot) {
 				found.rank, found.Role = i+1, role.Name
@@ -70,6 +71,16 @@ func (b *web) way(at vertexSlot, t rel.Tuple, r Result, through rel.Subject, nee
 		}
 	}
 	return found
+}
+
+// rankHeld is the rank of the effective role, counted as in ranked.
+func (b *web) rankHeld() (rank int) {
+	for i, role := range b.root.definition.Ladder() {
+		if b.of(vertexSlot{b.root, role.Slot}) == Granted {
+			rank = i + 1
+		}
+	}
+	return rank
 }
 
 // givenBy are the slots of the root that hold by one of them, all on the way being held
