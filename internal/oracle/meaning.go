@@ -42,6 +42,10 @@ type Access struct {
 	// exclusionIgnored reads `a - b` as `a`, for the statistics alone.
 	exclusionIgnored bool
 	generous         *Access // the same with exclusionIgnored; nil until it is asked for
+
+	// whole, where it is not nil, is what the principal holds, and this is what is left
+	// of it without wildcards; `a - b` still reads b in whole. See Everybody.Apart.
+	whole *Access
 }
 
 // For computes what a principal, in a request that brings these values for
@@ -59,13 +63,7 @@ func (o *Oracle) For(principal rel.Principal, context rel.Context) *Access {
 // rise, because everything that is read through a negation is finished.
 func (a *Access) solve() {
 	a.held = map[pair]Truth{}
-	objects := slices.Clone(a.oracle.objects)
-	for _, s := range a.principal.Subjects() {
-		if named, ok := s.Object(); ok {
-			objects = append(objects, named)
-		}
-	}
-	objects = sorted(objects)
+	objects := a.Known()
 	for _, stratum := range a.oracle.schema.strata {
 		var open []pair
 		for _, o := range objects {
@@ -85,6 +83,18 @@ func (a *Access) solve() {
 			slices.Reverse(open) // only the time it takes depends on the order
 		}
 	}
+}
+
+// Known are the objects on which the principal can hold anything: all that stand in a
+// tuple, and those that it names itself.
+func (a *Access) Known() []rel.Object {
+	all := slices.Clone(a.oracle.objects)
+	for _, s := range a.principal.Subjects() {
+		if named, ok := s.Object(); ok {
+			all = append(all, named)
+		}
+	}
+	return sorted(all)
 }
 
 // value is the definition of holds(object, name), in terms of what is held so far.
@@ -130,7 +140,7 @@ func (a *Access) stored(o rel.Object, relation rel.Name) Truth {
 }
 
 func (a *Access) match(s rel.Subject) Truth {
-	if a.principal.Matches(s) {
+	if a.principal.Matches(s) && (a.whole == nil || !s.IsWildcard()) {
 		return Yes
 	}
 	if userset, ok := s.Object(); ok && s.IsUserset() {
@@ -169,8 +179,11 @@ func (a *Access) eval(o rel.Object, e syntax.Expr) Truth {
 
 // without is `a - b`: min(a, not b).
 func (a *Access) without(v Truth, o rel.Object, right syntax.Expr) Truth {
-	if a.exclusionIgnored {
+	switch {
+	case a.exclusionIgnored:
 		return v
+	case a.whole != nil:
+		return min(v, not(a.whole.eval(o, right)))
 	}
 	return min(v, not(a.eval(o, right)))
 }
@@ -246,12 +259,12 @@ func (a *Access) highest(o rel.Object, least Truth) (role rel.Name, rank int) {
 
 // Names are the permissions that the principal certainly holds on the object, in
 // source order.
-func (a *Access) Names(o rel.Object) []rel.Name { return a.listed(o, Yes) }
+func (a *Access) Names(o rel.Object) []rel.Name { return a.permissions(o, Yes) }
 
 // ConditionalNames are the permissions that it holds conditionally.
-func (a *Access) ConditionalNames(o rel.Object) []rel.Name { return a.listed(o, Conditional) }
+func (a *Access) ConditionalNames(o rel.Object) []rel.Name { return a.permissions(o, Conditional) }
 
-func (a *Access) listed(o rel.Object, want Truth) []rel.Name {
+func (a *Access) permissions(o rel.Object, want Truth) []rel.Name {
 	var names []rel.Name
 	for _, name := range a.oracle.PermissionsOf(o.Type()) {
 		if a.Result(o, name) == want {

@@ -77,6 +77,9 @@ func (d *Driver) Close() error {
 // Service is what answers; tests ask it more than a scenario can.
 func (d *Driver) Service() *service.Service { return d.service }
 
+// Schema is the one that was loaded last; nil before.
+func (d *Driver) Schema() *schema.Schema { return d.schema }
+
 // Now is the time by the driver's clock.
 func (d *Driver) Now() time.Time {
 	if d.Clock == nil {

@@ -173,7 +173,7 @@ func tidied(t Trial) Trial {
 	var steps []Step
 	for _, step := range t.Steps {
 		step = tidyStep(t.Schema, step)
-		if len(step.Questions) > 0 || len(step.Updates) > 0 || step.Way == Advance {
+		if len(step.Questions) > 0 || len(step.Updates) > 0 || len(step.Lists) > 0 || step.Way == Advance {
 			steps = append(steps, step)
 		}
 	}
@@ -401,8 +401,42 @@ func tidyStep(file *syntax.File, step Step) Step {
 		}
 	}
 	step.Questions = kept
+	step.Lists = slices.DeleteFunc(slices.Clone(step.Lists), func(q Listing) bool { return !asksSomething(file, q) })
+	for i := range step.Lists {
+		q := &step.Lists[i]
+		if len(q.Contextual) > 0 {
+			q.Contextual = fitting(file, q.Contextual)
+		}
+		if len(q.Principal.Subjects()) > 0 {
+			q.Principal = keeping(q.Principal, known)
+		}
+	}
+	step.Lists = slices.DeleteFunc(step.Lists, func(q Listing) bool {
+		return slices.ContainsFunc(q.Principal.Subjects(), func(s rel.Subject) bool { return !known(s) })
+	})
 	if !step.Actor.IsZero() && !known(step.Actor.Subject) {
 		step.Updates = nil // nobody is left to write
 	}
 	return step
+}
+
+// asksSomething reports whether the schema has all that a list names.
+func asksSomething(file *syntax.File, q Listing) bool {
+	typ := string(q.Type)
+	if !has(file, typ, nil) || !q.Within.IsZero() && !has(file, string(q.Within.Type()), nil) {
+		return false
+	}
+	if q.Object.IsZero() {
+		d := definitionOf(file, typ)
+		return has(file, typ, new(ident(string(q.Name)))) && (q.MinRole == "" || len(d.Roles) > 0 &&
+			slices.ContainsFunc(d.Roles[0].Roles, func(r *syntax.Relation) bool { return r.Name.Text == string(q.MinRole) }))
+	}
+	if !has(file, string(q.Object.Type()), nil) || q.Relation != "" && !has(file, typ, new(ident(string(q.Relation)))) {
+		return false
+	}
+	if q.Name == "" {
+		d := definitionOf(file, string(q.Object.Type()))
+		return len(d.Permissions) > 0 || len(d.Roles) > 0 && len(d.Roles[0].Roles) > 0
+	}
+	return has(file, string(q.Object.Type()), new(ident(string(q.Name))))
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -50,8 +51,15 @@ func (t Trial) run(ctx context.Context, system System, known *book) (Tally, *Dis
 		return r.tally, &Disagreement{Step: -1, Asked: "load", Got: errorText(err), Want: "no error"}, nil
 	}
 	for i, step := range t.Steps {
-		if d := r.play(step); d != nil {
-			d.Step, d.Way = i, step.Way
+		d := r.play(step)
+		if d == nil && (step.Way == Write || i == len(t.Steps)-1) {
+			d = r.finishOpen()
+		}
+		if d != nil {
+			d.Step = i
+			if d.Way == 0 {
+				d.Way = step.Way
+			}
 			return r.tally, d, nil
 		}
 	}
@@ -64,11 +72,14 @@ func (t Trial) schemaText() string { return SchemaText(folded(t.Schema, t.Apart)
 // A book keeps what the oracle has said of one trial. The states that a trial
 // passes are the same for every system, up to where it disagrees.
 type book struct {
-	states []*oracle.Oracle
-	access map[string]*oracle.Access // by state, time and asker
+	states    []*oracle.Oracle
+	access    map[string]*oracle.Access    // by state, time and asker
+	everybody map[string]*oracle.Everybody // the same, but nobody asks
 }
 
-func newBook() *book { return &book{access: map[string]*oracle.Access{}} }
+func newBook() *book {
+	return &book{access: map[string]*oracle.Access{}, everybody: map[string]*oracle.Everybody{}}
+}
 
 // state is the n-th state of the trial; whoever comes to it first makes it.
 func (b *book) state(n int, first func() (*oracle.Oracle, error)) (*oracle.Oracle, error) {
@@ -90,12 +101,14 @@ type referee struct {
 	state  int
 	world  *oracle.Oracle   // of the state
 	past   []*oracle.Oracle // what was loaded, and what each accepted write left
+	times  []time.Time      // when that was
+	open   []*pager         // lists that were interrupted
 	now    time.Time
 	tally  Tally
 }
 
 func newReferee(ctx context.Context, system System, world *oracle.Oracle, known *book) *referee {
-	return &referee{ctx: ctx, system: system, known: known, world: world, past: []*oracle.Oracle{world}, now: start, tally: Tally{Worlds: 1}}
+	return &referee{ctx: ctx, system: system, known: known, world: world, past: []*oracle.Oracle{world}, times: []time.Time{start}, now: start, tally: Tally{Worlds: 1}}
 }
 
 // enter goes on to the next state.
@@ -143,6 +156,8 @@ func (r *referee) play(s Step) *Disagreement {
 				return d
 			}
 		}
+	case ListObjects, ListSubjects:
+		return r.list(s)
 	case Past:
 		return r.remember(s.Back, s.Questions)
 	case Write:
@@ -155,29 +170,37 @@ func (r *referee) play(s Step) *Disagreement {
 	return nil
 }
 
-// of is what an asker holds in the present state, at a time. What is asked of the
-// past is not kept: few ask it again.
+// of is what an asker holds in the present state, at a time.
 func (r *referee) of(a Asker, at time.Time) *oracle.Access {
-	key := fmt.Sprint(r.state, " ", at.UnixMicro(), " ") + a.String()
+	key := r.key(a, at)
 	known := r.known.access[key]
 	if known == nil {
-		world := r.world
-		if len(a.Contextual) > 0 {
-			with, err := world.With(a.Contextual)
-			if err != nil {
-				panic(invariant.Unreachable("contextual tuples of a random world", err))
-			}
-			world = with
-		}
-		if !at.Equal(r.now) {
-			world = world.At(at)
-		}
-		known = world.For(a.Principal, a.Context)
-		if r.state >= 0 {
-			r.known.access[key] = known
-		}
+		known = r.seenBy(a, at).For(a.Principal, a.Context)
+		r.known.access[key] = known
 	}
 	return known
+}
+
+// key is under which what is known of an asker is kept. A state of the past has a
+// number of its own.
+func (r *referee) key(a Asker, at time.Time) string {
+	return strconv.Itoa(r.state) + " " + strconv.FormatInt(at.UnixMicro(), 10) + " " + a.String()
+}
+
+// seenBy is the present state as an asker sees it at a time.
+func (r *referee) seenBy(a Asker, at time.Time) *oracle.Oracle {
+	world := r.world
+	if len(a.Contextual) > 0 {
+		with, err := world.With(a.Contextual)
+		if err != nil {
+			panic(invariant.Unreachable("contextual tuples of a random world", err))
+		}
+		world = with
+	}
+	if !at.Equal(r.now) {
+		world = world.At(at)
+	}
+	return world
 }
 
 func (r *referee) compare(q Question, answer Answer, err error) *Disagreement {
@@ -285,7 +308,7 @@ func (r *referee) write(actor rel.Actor, updates []rel.Update) *Disagreement {
 		return nil
 	}
 	r.enter(next)
-	r.past = append(r.past, r.world)
+	r.past, r.times = append(r.past, r.world), append(r.times, r.now)
 	return r.kept(actor, updates)
 }
 

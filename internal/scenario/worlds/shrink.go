@@ -18,7 +18,7 @@ func Shrink(t Trial, fails func(Trial) bool) Trial {
 	s := &shrinker{best: t, fails: fails}
 	for progress := true; progress; {
 		progress = false
-		for _, pass := range []func(){s.steps, s.ways, s.tuples, s.schema, s.contexts, s.contextual, s.principals, s.actors, s.objects} {
+		for _, pass := range []func(){s.steps, s.ways, s.lists, s.tuples, s.schema, s.contexts, s.contextual, s.principals, s.actors, s.objects} {
 			before := s.accepted
 			pass()
 			progress = progress || s.accepted > before
@@ -79,6 +79,12 @@ func (s *shrinker) steps() {
 		if i >= len(s.best.Steps) {
 			continue
 		}
+		without(s.best.Steps[i].Lists, func(rest []Listing) bool {
+			return i < len(s.best.Steps) && s.try(s.best.withStep(i, func(step *Step) { step.Lists = rest }))
+		})
+		if i >= len(s.best.Steps) {
+			continue
+		}
 		without(s.best.Steps[i].Updates, func(rest []rel.Update) bool {
 			return i < len(s.best.Steps) && s.try(s.best.withStep(i, func(step *Step) { step.Updates = rest }))
 		})
@@ -110,6 +116,35 @@ func (s *shrinker) ways() {
 				step.Way, step.Questions = Check, named
 			}))
 		}
+	}
+}
+
+// lists asks for lists in a simpler way: of the present, on one page, for a certain
+// name, with nothing left out.
+func (s *shrinker) lists() {
+	for i := range s.best.Steps {
+		if i < len(s.best.Steps) && len(s.best.Steps[i].Lists) > 0 {
+			s.try(s.best.withStep(i, func(step *Step) { step.AtTime = false }))
+			s.try(s.best.withStep(i, func(step *Step) { step.Back = 0 }))
+		}
+	}
+	for _, simpler := range []func(*Listing){
+		func(q *Listing) { q.Interrupted = false },
+		func(q *Listing) { q.PageSize = 1000 },
+		func(q *Listing) { q.Within = rel.Object{} },
+		func(q *Listing) { q.MinRole = "" },
+		func(q *Listing) { q.IDPrefix = "" },
+		func(q *Listing) { q.Conditional = false },
+	} {
+		t := s.best
+		t.Steps = slices.Clone(t.Steps)
+		for i := range t.Steps {
+			t.Steps[i].Lists = slices.Clone(t.Steps[i].Lists)
+			for j := range t.Steps[i].Lists {
+				simpler(&t.Steps[i].Lists[j])
+			}
+		}
+		s.try(t)
 	}
 }
 
@@ -174,13 +209,19 @@ func (s *shrinker) contexts() {
 // test file has none.
 func (s *shrinker) contextual() {
 	var all []rel.Tuple
+	add := func(a Asker) {
+		for _, t := range a.Contextual {
+			if !slices.Contains(all, t) {
+				all = append(all, t)
+			}
+		}
+	}
 	for _, step := range s.best.Steps {
 		for _, q := range step.Questions {
-			for _, t := range q.Contextual {
-				if !slices.Contains(all, t) {
-					all = append(all, t)
-				}
-			}
+			add(q.Asker)
+		}
+		for _, q := range step.Lists {
+			add(q.Asker)
 		}
 	}
 	for _, t := range all {
@@ -221,11 +262,17 @@ func (s *shrinker) actors() {
 
 func principalsOf(t Trial) []rel.Principal {
 	var all []rel.Principal
+	add := func(p rel.Principal) {
+		if !slices.ContainsFunc(all, func(q rel.Principal) bool { return p.String() == q.String() }) {
+			all = append(all, p)
+		}
+	}
 	for _, step := range t.Steps {
 		for _, q := range step.Questions {
-			if !slices.ContainsFunc(all, func(p rel.Principal) bool { return p.String() == q.Principal.String() }) {
-				all = append(all, q.Principal)
-			}
+			add(q.Principal)
+		}
+		for _, q := range step.Lists {
+			add(q.Principal)
 		}
 	}
 	return all
@@ -294,6 +341,12 @@ func objectsOf(t Trial) []rel.Object {
 				add(tuple)
 			}
 		}
+		for _, q := range step.Lists {
+			all = append(all, q.Object, q.Within)
+			for _, tuple := range q.Contextual {
+				add(tuple)
+			}
+		}
 		addSubject(step.Actor.Subject)
 		for _, u := range step.Updates {
 			add(u.Tuple)
@@ -337,6 +390,17 @@ func (t Trial) mapped(m mapping) Trial {
 			}
 			q.Asker = m.askerOf(q.Asker)
 			step.Questions[j] = q
+		}
+		step.Lists = slices.Clone(step.Lists)
+		for j, q := range step.Lists {
+			if m.object != nil && !q.Object.IsZero() {
+				q.Object = m.object(q.Object)
+			}
+			if m.object != nil && !q.Within.IsZero() {
+				q.Within = m.object(q.Within)
+			}
+			q.Asker = m.askerOf(q.Asker)
+			step.Lists[j] = q
 		}
 		step.Actor.Subject = m.subjectOf(step.Actor.Subject)
 		if m.context != nil {
@@ -425,6 +489,9 @@ func (m mapping) subjectOf(s rel.Subject) rel.Subject {
 
 func (m mapping) principalOf(p rel.Principal) rel.Principal {
 	subjects := slices.Clone(p.Subjects())
+	if len(subjects) == 0 {
+		return p // nobody asks for a list of subjects
+	}
 	for i := range subjects {
 		subjects[i] = m.subjectOf(subjects[i])
 	}

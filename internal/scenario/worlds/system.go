@@ -17,12 +17,13 @@ import (
 type Product struct {
 	embedded.Driver
 	now   time.Time
-	marks []rel.Snapshot // of what was loaded, and of each accepted write
+	marks []rel.Snapshot      // of what was loaded, and of each accepted write
+	rest  map[string]ListPage // of lists by checking, by token
 }
 
 // Load makes a new database, on a clock that stands still.
 func (p *Product) Load(ctx context.Context, at time.Time, schema string, tuples []rel.Tuple) error {
-	p.now = at
+	p.now, p.rest = at, map[string]ListPage{}
 	p.Clock = func() time.Time { return p.now }
 	if err := p.Driver.Load(ctx, schema, tuples); err != nil {
 		return err
@@ -150,14 +151,7 @@ func brought(a Asker) service.Brought {
 }
 
 func answerOf(a engine.Answer) Answer {
-	answer := Answer{Missing: missingOf(a.Missing), Until: a.ValidUntil}
-	switch a.Result {
-	case engine.Granted:
-		answer.Result = oracle.Yes
-	case engine.Conditional:
-		answer.Result = oracle.Conditional
-	}
-	return answer
+	return Answer{Result: truthOf(a.Result), Missing: missingOf(a.Missing), Until: a.ValidUntil}
 }
 
 func missingOf(all []engine.Missing) []oracle.Missing {

@@ -9,7 +9,8 @@ import (
 
 // A Tally counts what was compared: the answers in three values, and how many of
 // them say something. Answers are the Check and Batch ones; Effective and Write
-// are compared, too, and counted apart so that they do not blur the shares.
+// are compared, too, and counted apart so that they do not blur the shares; so
+// are lists.
 type Tally struct {
 	Worlds      int
 	Questions   int // answers compared
@@ -26,6 +27,7 @@ type Tally struct {
 	Acted       int // writes on behalf of somebody
 	ActedWell   int // of these accepted
 	NotAllowed  int // of these refused because the actor may not
+	ListTally
 }
 
 // Add adds another tally to this one.
@@ -45,6 +47,7 @@ func (t *Tally) Add(u Tally) {
 	t.Acted += u.Acted
 	t.ActedWell += u.ActedWell
 	t.NotAllowed += u.NotAllowed
+	t.ListTally.add(u.ListTally)
 }
 
 // write counts a write that was refused for a reason; nil where it was not.
@@ -68,9 +71,9 @@ func (t *Tally) write(actor rel.Actor, refused *fault.Fault) {
 }
 
 func (t Tally) String() string {
-	return fmt.Sprintf("%d worlds, %d answers (%s granted, %s conditional, %s changed by an exclusion, %s through a cycle), %d kept until they expire, %d of the past, %d effective accesses, %d read off a tree, %d writes accepted, %d refused; of %d by an actor %s accepted, %s not allowed",
+	return fmt.Sprintf("%d worlds, %d answers (%s granted, %s conditional, %s changed by an exclusion, %s through a cycle), %d kept until they expire, %d of the past, %d effective accesses, %d read off a tree, %d writes accepted, %d refused; of %d by an actor %s accepted, %s not allowed%s",
 		t.Worlds, t.Questions, t.share(t.Granted), t.share(t.Conditional), t.share(t.Excluded), t.share(t.Cyclic), t.Promises, t.Past, t.Effective, t.Expanded, t.Accepted, t.Refused,
-		t.Acted, percent(t.ActedWell, t.Acted), percent(t.NotAllowed, t.Acted))
+		t.Acted, percent(t.ActedWell, t.Acted), percent(t.NotAllowed, t.Acted), t.ListTally)
 }
 
 func (t Tally) share(n int) string { return percent(n, t.Questions) }

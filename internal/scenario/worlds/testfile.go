@@ -50,6 +50,7 @@ func (t Trial) upTo(d *Disagreement) Trial {
 	if d.Step >= 0 && t.Steps[d.Step].Way != Batch {
 		last := &t.Steps[d.Step]
 		last.Questions = last.Questions[:min(d.Question+1, len(last.Questions))]
+		last.Lists = last.Lists[:min(d.Question+1, len(last.Lists))]
 	}
 	return t
 }
@@ -207,7 +208,7 @@ func writesText(b *strings.Builder, world *oracle.Oracle, steps []Step) {
 type expectations struct {
 	granted, conditional, denied []string
 	roles                        []string
-	beside                       []string // with contextual tuples, which no case can have
+	beside                       []string // lists, and with contextual tuples, which no case can have
 }
 
 func (e expectations) empty() bool {
@@ -234,6 +235,9 @@ func (e *expectations) assert(access *oracle.Access, q Question) {
 func expect(world *oracle.Oracle, steps []Step) expectations {
 	var e expectations
 	for _, step := range steps {
+		for _, q := range step.Lists {
+			e.beside = append(e.beside, listedCase(world, step, q))
+		}
 		for _, q := range step.Questions {
 			with, err := world.With(q.Contextual)
 			if err != nil {

@@ -71,7 +71,9 @@ type Step struct {
 	Actor     rel.Actor    // for Write alone; the zero Actor is the application itself
 	Updates   []rel.Update // for Write alone
 	To        time.Time    // for Advance alone
-	Back      int          // for Past alone: how many accepted writes ago
+	Back      int          // for Past and lists: how many accepted writes ago
+	Lists     []Listing    // for ListObjects and ListSubjects alone
+	AtTime    bool         // for lists of the past: at a time, and not of a state seen now
 }
 
 // A Way is how a step asks.
@@ -86,6 +88,8 @@ const (
 	Past
 	Write
 	Advance
+	ListObjects
+	ListSubjects
 )
 
 func (w Way) String() string {
@@ -104,6 +108,10 @@ func (w Way) String() string {
 		return "write"
 	case Advance:
 		return "advance"
+	case ListObjects:
+		return "list of objects"
+	case ListSubjects:
+		return "list of subjects"
 	default:
 		return "none"
 	}
@@ -126,7 +134,7 @@ const (
 // few writes, each on a clock that has moved, and with questions after it, some of
 // them of the past. Of a
 // large world not all is asked: the next world shows more than the rest of this
-// one.
+// one. Lists are asked for in between.
 //
 // Writes are drawn around what the oracle says is there, and where they are on
 // behalf of somebody, so that many are allowed.
@@ -134,7 +142,10 @@ const (
 // The clock moves before every write, so that no two are committed at one time: a
 // system may put the second a little later, and what expires in between is its
 // own affair.
-func (w *World) Trial() Trial {
+func (w *World) Trial() Trial { return w.withLists(w.questioned()) }
+
+// questioned is the trial without lists.
+func (w *World) questioned() Trial {
 	d := &dice{rand.New(rand.NewPCG(w.Seed, trialStream))}
 	t := Trial{Schema: w.Schema, Apart: w.Apart, Tuples: w.Tuples}
 	all := w.Questions()

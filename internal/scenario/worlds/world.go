@@ -100,12 +100,13 @@ func populated(d *dice, seed uint64, shape shape, schema *syntax.File) *World {
 	return &World{Seed: seed, Schema: schema, Tuples: p.stored(), Askers: p.askers(), Objects: p.asked()}
 }
 
-// worldStream keeps the draws of a world apart from those of what is done to it, and
-// of who may do it.
+// worldStream keeps the draws of a world apart from those of what is done to it, of
+// who may do it, and of the lists that are asked for.
 const (
 	worldStream = 1
 	trialStream = 2
 	rulesStream = 3
+	listStream  = 4
 )
 
 // actingOf gives most schemas rules on who may write; it reports whether it did.
