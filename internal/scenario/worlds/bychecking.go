@@ -276,7 +276,7 @@ func (c *checking) rolesAndPermissions() []rel.Name {
 func wayOf(r *engine.Reason, who rel.Principal) (oracle.Way, bool) {
 	for r != nil {
 		switch {
-		case r.Step == engine.StepItself:
+		case r.Step == engine.StepItself, r.Step == engine.StepMinus && len(r.Because) == 0: // `self - x` shows no part
 			return oracle.Way{}, true
 		case r.Step == engine.StepTuple || r.Step == engine.StepInherited:
 			way := oracle.Way{Tuple: r.Tuple}

@@ -16,12 +16,12 @@ var (
 
 	// Of a trial of lists alone. The oracle computes what somebody holds once, and
 	// many lists are read off that.
-	listedFirstAlone = listingMix{400, 600}
-	listedAfterAlone = listingMix{70, 110}
+	listedFirstAlone = listingMix{250, 350}
+	listedAfterAlone = listingMix{40, 60}
 )
 
-// A lister draws lists. Those of one asker and of one context stand together.
-type lister struct {
+// Listings are drawn lists. Those of one asker and of one context stand together.
+type listings struct {
 	*dice
 	world *World
 	types []rel.ObjectType // that have subjects few enough to ask for all of them
@@ -38,7 +38,7 @@ func (w *World) Lists() Trial {
 }
 
 func (w *World) listed(t Trial, first, after listingMix) Trial {
-	l := &lister{dice: &dice{rand.New(rand.NewPCG(w.Seed, listStream))}, world: w}
+	l := &listings{dice: &dice{rand.New(rand.NewPCG(w.Seed, listStream))}, world: w}
 	l.types = l.few()
 	steps := l.steps(first, Step{})
 	writes := 0
@@ -65,7 +65,7 @@ func (w *World) listed(t Trial, first, after listingMix) Trial {
 const subjectsMax = 12
 
 // few are the types with few objects.
-func (l *lister) few() []rel.ObjectType {
+func (l *listings) few() []rel.ObjectType {
 	known := map[rel.ObjectType]map[rel.Object]bool{}
 	add := func(o rel.Object) {
 		if known[o.Type()] == nil {
@@ -95,7 +95,7 @@ func (l *lister) few() []rel.ObjectType {
 }
 
 // steps draws lists of both kinds.
-func (l *lister) steps(n listingMix, of Step) []Step {
+func (l *listings) steps(n listingMix, of Step) []Step {
 	objects, subjects := of, of
 	objects.Way, subjects.Way = ListObjects, ListSubjects
 	objects.Lists, subjects.Lists = l.ofObjects(n.objects), l.ofSubjects(n.subjects)
@@ -107,7 +107,7 @@ func (l *lister) steps(n listingMix, of Step) []Step {
 func shared(n int) int { return max(1, n/8) }
 
 // ofObjects draws lists of objects.
-func (l *lister) ofObjects(n int) []Listing {
+func (l *listings) ofObjects(n int) []Listing {
 	var named []rel.ObjectType
 	for _, d := range l.world.Schema.Definitions {
 		if len(declared(d)) > 0 {
@@ -131,7 +131,7 @@ func (l *lister) ofObjects(n int) []Listing {
 }
 
 // filters gives a list of objects what it leaves out.
-func (l *lister) filters(q *Listing) {
+func (l *listings) filters(q *Listing) {
 	if l.chance(25) && len(l.world.Objects) > 0 {
 		q.Within = pick(l.dice, l.world.Objects)
 	}
@@ -144,7 +144,7 @@ func (l *lister) filters(q *Listing) {
 }
 
 // ofSubjects draws lists of subjects.
-func (l *lister) ofSubjects(n int) []Listing {
+func (l *listings) ofSubjects(n int) []Listing {
 	var objects []rel.Object
 	for _, o := range l.world.Objects {
 		if len(namesOf(l.world.Schema, o.Type())) > 0 {
@@ -164,10 +164,10 @@ func (l *lister) ofSubjects(n int) []Listing {
 		q.Asker = Asker{Context: asker.Context, Contextual: asker.Contextual}
 		q.Object = pick(l.dice, objects)
 		q.Type = pick(l.dice, l.types)
-		if slices.Contains(l.types, "user") && l.chance(40) {
+		if slices.Contains(l.types, "user") && l.chance(50) {
 			q.Type = "user" // whom most tuples are about
 		}
-		if names := namesOf(l.world.Schema, q.Type); len(names) > 0 && l.chance(60) {
+		if names := namesOf(l.world.Schema, q.Type); len(names) > 0 && l.chance(50) {
 			q.Relation = pick(l.dice, names)
 		}
 		if l.chance(80) {
@@ -179,10 +179,10 @@ func (l *lister) ofSubjects(n int) []Listing {
 }
 
 // listing draws how a list is asked for.
-func (l *lister) listing() Listing {
-	return Listing{
-		Conditional: l.chance(60),
-		PageSize:    pick(l.dice, []int{1, 2, 3, 5, 1000, 1000}),
-		Interrupted: l.chance(15),
+func (l *listings) listing() Listing {
+	q := Listing{Conditional: l.chance(60), PageSize: pick(l.dice, []int{1, 2, 3, 5, 1000, 1000}), Interrupted: l.chance(20)}
+	if q.Interrupted {
+		q.PageSize = 1
 	}
+	return q
 }
