@@ -1,15 +1,44 @@
 package worlds
 
-import "testing"
+import (
+	"context"
+	"testing"
+)
+
+// checkedLists is the product with lists that are made by asking about everything.
+type checkedLists struct{ *Product }
+
+func (s checkedLists) ListObjects(ctx context.Context, q Listing, of Moment, token string) (ListPage, error) {
+	return s.byChecking(ctx, q, of, token)
+}
+
+func (s checkedLists) ListSubjects(ctx context.Context, q Listing, of Moment, token string) (ListPage, error) {
+	return s.byChecking(ctx, q, of, token)
+}
 
 // What the oracle wants of lists is what asking the service about every object and
-// every subject comes to. So the referee is right before there is anything to judge.
+// every subject comes to. So whoever is judged by it is judged by what is right.
 func TestListsByCheckingAgreeWithOracle(t *testing.T) {
-	const listsMin = 4_000
-	system := product(t)
+	const listsMin = 3_000
+	agree(t, checkedLists{product(t)}, listsMin, (*World).fewLists)
+}
+
+// The lists of the service are those of the oracle: the short form of the campaign.
+func TestListsAgreeWithOracle(t *testing.T) {
+	const listsMin = 3_000
+	if !listsServed {
+		t.Skip("the service has no lists yet")
+	}
+	agree(t, product(t), listsMin, (*World).fewLists)
+}
+
+// agree plays worlds until so many lists were compared, and demands that they say
+// something.
+func agree(t *testing.T, system System, listsMin int, trial func(*World) Trial) {
+	t.Helper()
 	var tally Tally
 	for seed := uint64(1); tally.Lists < listsMin; seed++ {
-		got, finding, err := find(t.Context(), system, seed, New(seed).Lists(), newBook())
+		got, finding, err := find(t.Context(), system, seed, trial(New(seed)), newBook())
 		if err != nil {
 			t.Fatalf("seed %d: %v", seed, err)
 		}
@@ -19,4 +48,18 @@ func TestListsByCheckingAgreeWithOracle(t *testing.T) {
 		tally.Add(got)
 	}
 	t.Log(tally)
+	if 10*tally.Entries < tally.Compared {
+		t.Errorf("fewer than one in ten is listed: %v", tally)
+	}
+	if 20*tally.OpenEntries < tally.Entries {
+		t.Errorf("fewer than one entry in twenty is conditional: %v", tally)
+	}
+	if tally.Withheld == 0 || tally.Exceptions == 0 || tally.PastLists == 0 || tally.Interrupted == 0 {
+		t.Errorf("some kind of list was never compared: %v", tally)
+	}
+}
+
+// fewLists is a trial of lists that is played in no time.
+func (w *World) fewLists() Trial {
+	return w.listed(writesAlone(w.questioned()), listingMix{60, 60}, listingMix{8, 8})
 }

@@ -309,8 +309,3 @@ func TestPlantedFaultsInListsAreFoundAndShrunk(t *testing.T) {
 		})
 	}
 }
-
-// fewLists is a trial of lists that is played in no time.
-func (w *World) fewLists() Trial {
-	return w.listed(writesAlone(w.questioned()), listingMix{60, 60}, listingMix{8, 8})
-}
