@@ -105,15 +105,16 @@ func (a *Access) ObjectsOpen(o rel.Object, q ObjectsQuestion) []Missing {
 
 // Everybody is what all subjects hold, each alone, in requests with one context.
 type Everybody struct {
-	oracle  *Oracle
-	context rel.Context
-	alone   map[rel.Subject]*Access
-	apart   map[rel.Subject]*Access // see Apart
+	oracle   *Oracle
+	context  rel.Context
+	verdicts map[rel.Key]verdict // no caveat asks who it is
+	alone    map[rel.Subject]*Access
+	apart    map[rel.Subject]*Access // see Apart
 }
 
 // Everybody begins with nobody: each subject is computed when it is asked for.
 func (o *Oracle) Everybody(context rel.Context) *Everybody {
-	return &Everybody{o, context, map[rel.Subject]*Access{}, map[rel.Subject]*Access{}}
+	return &Everybody{o, context, map[rel.Key]verdict{}, map[rel.Subject]*Access{}, map[rel.Subject]*Access{}}
 }
 
 // Alone is what a subject holds; for a wildcard, what somebody of the type holds who
@@ -127,7 +128,7 @@ func (e *Everybody) Alone(s rel.Subject) *Access {
 		if err != nil {
 			panic("oracle: unreachable: a subject that is no principal: " + err.Error())
 		}
-		e.alone[s] = e.oracle.For(principal, e.context)
+		e.alone[s] = e.oracle.solved(principal, e.context, e.verdicts)
 	}
 	return e.alone[s]
 }

@@ -53,7 +53,12 @@ type Access struct {
 // any other object nobody holds anything: all that a name can start from is a
 // stored tuple or the principal itself.
 func (o *Oracle) For(principal rel.Principal, context rel.Context) *Access {
-	a := &Access{oracle: o, principal: principal, context: context, verdicts: map[rel.Key]verdict{}}
+	return o.solved(principal, context, map[rel.Key]verdict{})
+}
+
+// solved is For with what is known of the caveats in this context.
+func (o *Oracle) solved(principal rel.Principal, context rel.Context, verdicts map[rel.Key]verdict) *Access {
+	a := &Access{oracle: o, principal: principal, context: context, verdicts: verdicts}
 	a.solve()
 	return a
 }

@@ -419,24 +419,3 @@ func tidyStep(file *syntax.File, step Step) Step {
 	}
 	return step
 }
-
-// asksSomething reports whether the schema has all that a list names.
-func asksSomething(file *syntax.File, q Listing) bool {
-	typ := string(q.Type)
-	if !has(file, typ, nil) || !q.Within.IsZero() && !has(file, string(q.Within.Type()), nil) {
-		return false
-	}
-	if q.Object.IsZero() {
-		d := definitionOf(file, typ)
-		return has(file, typ, new(ident(string(q.Name)))) && (q.MinRole == "" || len(d.Roles) > 0 &&
-			slices.ContainsFunc(d.Roles[0].Roles, func(r *syntax.Relation) bool { return r.Name.Text == string(q.MinRole) }))
-	}
-	if !has(file, string(q.Object.Type()), nil) || q.Relation != "" && !has(file, typ, new(ident(string(q.Relation)))) {
-		return false
-	}
-	if q.Name == "" {
-		d := definitionOf(file, string(q.Object.Type()))
-		return len(d.Permissions) > 0 || len(d.Roles) > 0 && len(d.Roles[0].Roles) > 0
-	}
-	return has(file, string(q.Object.Type()), new(ident(string(q.Name))))
-}

@@ -332,35 +332,3 @@ func sortedKeys[K comparable, V any](m map[K]V, compare func(K, K) int) []K {
 	slices.SortFunc(keys, compare)
 	return keys
 }
-
-// listedCase is a list as a test file tells it, which has no case of it.
-func listedCase(world *oracle.Oracle, step Step, q Listing) string {
-	text := fmt.Sprintf("%s: %s", step.Way, q)
-	with, err := world.With(q.Contextual)
-	if err != nil || step.Back > 0 {
-		return fmt.Sprintf("%s, of the state %d writes before", text, step.Back)
-	}
-	var entries []string
-	if step.Way == ListObjects {
-		list := with.For(q.Principal, q.Context).Objects(q.objects())
-		for _, o := range sortedKeys(list, rel.Object.Compare) {
-			entries = append(entries, o.String()+" "+listedText(list[o]))
-		}
-		return text + " [" + strings.Join(entries, "; ") + "]"
-	}
-	list := with.Everybody(q.Context).Subjects(q.subjects())
-	if list.Wildcard != (oracle.Listed{}) {
-		entries = append(entries, "everybody "+listedText(list.Wildcard))
-	}
-	for _, s := range sortedKeys(list.Exceptions, rel.Subject.Compare) {
-		entries = append(entries, "except "+s.String()+" "+list.Exceptions[s].String())
-	}
-	for _, s := range sortedKeys(list.Each, rel.Subject.Compare) {
-		entry := s.String() + " " + listedText(list.Each[s])
-		if !list.Own[s] {
-			entry += ", or not"
-		}
-		entries = append(entries, entry)
-	}
-	return text + " [" + strings.Join(entries, "; ") + "]"
-}

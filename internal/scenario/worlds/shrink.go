@@ -119,35 +119,6 @@ func (s *shrinker) ways() {
 	}
 }
 
-// lists asks for lists in a simpler way: of the present, on one page, for a certain
-// name, with nothing left out.
-func (s *shrinker) lists() {
-	for i := range s.best.Steps {
-		if i < len(s.best.Steps) && len(s.best.Steps[i].Lists) > 0 {
-			s.try(s.best.withStep(i, func(step *Step) { step.AtTime = false }))
-			s.try(s.best.withStep(i, func(step *Step) { step.Back = 0 }))
-		}
-	}
-	for _, simpler := range []func(*Listing){
-		func(q *Listing) { q.Interrupted = false },
-		func(q *Listing) { q.PageSize = 1000 },
-		func(q *Listing) { q.Within = rel.Object{} },
-		func(q *Listing) { q.MinRole = "" },
-		func(q *Listing) { q.IDPrefix = "" },
-		func(q *Listing) { q.Conditional = false },
-	} {
-		t := s.best
-		t.Steps = slices.Clone(t.Steps)
-		for i := range t.Steps {
-			t.Steps[i].Lists = slices.Clone(t.Steps[i].Lists)
-			for j := range t.Steps[i].Lists {
-				simpler(&t.Steps[i].Lists[j])
-			}
-		}
-		s.try(t)
-	}
-}
-
 func (s *shrinker) tuples() {
 	without(s.best.Tuples, func(rest []rel.Tuple) bool {
 		t := s.best
