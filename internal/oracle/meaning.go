@@ -249,6 +249,14 @@ func (a *Access) ConditionalRole(o rel.Object) rel.Name {
 	return ""
 }
 
+// Ladder are the roles of an object, lowest first. The slice is not to be changed.
+func (a *Access) Ladder(o rel.Object) []rel.Name {
+	if d := a.oracle.schema.definitions[o.Type()]; d != nil {
+		return d.ladder
+	}
+	return nil
+}
+
 // highest is the highest role that is held as much as this, and its rank; -1 for
 // none.
 func (a *Access) highest(o rel.Object, least Truth) (role rel.Name, rank int) {

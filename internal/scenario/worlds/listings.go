@@ -164,10 +164,10 @@ func (l *listings) ofSubjects(n int) []Listing {
 		q.Asker = Asker{Context: asker.Context, Contextual: asker.Contextual}
 		q.Object = pick(l.dice, objects)
 		q.Type = pick(l.dice, l.types)
-		if slices.Contains(l.types, "user") && l.chance(50) {
+		if slices.Contains(l.types, "user") && l.chance(60) {
 			q.Type = "user" // whom most tuples are about
 		}
-		if names := namesOf(l.world.Schema, q.Type); len(names) > 0 && l.chance(50) {
+		if names := namesOf(l.world.Schema, q.Type); len(names) > 0 && l.chance(40) {
 			q.Relation = pick(l.dice, names)
 		}
 		if l.chance(80) {

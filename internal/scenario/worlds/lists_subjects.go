@@ -88,12 +88,15 @@ func (p *pager) exception(x Exception, everybody *oracle.Everybody, want oracle.
 const sourcesMax = 10
 
 // sources judges where an entry says that the access comes from: each way is one that
-// there is, and gives the role that is said; and one gives the effective role.
+// there is, and gives the role that is said; one gives the effective role, and those
+// that are certain come in the order of their roles. What comes first of one that hangs
+// on a condition and one that does not is nowhere said.
 func (p *pager) sources(s ListedSubject, access *oracle.Access) *Disagreement {
 	if len(s.Sources) == 0 || len(s.Sources) > sourcesMax {
 		return p.differs(fmt.Sprintf("%d sources of %s", len(s.Sources), s.Subject), fmt.Sprintf("one, and at most %d", sourcesMax))
 	}
-	ofRole := s.Role == ""
+	ofRole, ladder := s.Role == "", access.Ladder(p.asked.Object)
+	most := len(ladder) // what the certain ones so far give
 	for i, source := range s.Sources {
 		if slices.Contains(s.Sources[:i], source) {
 			return p.differs(fmt.Sprintf("the source %s of %s twice", source, s.Subject), "it once")
@@ -104,6 +107,12 @@ func (p *pager) sources(s ListedSubject, access *oracle.Access) *Disagreement {
 		given := access.Given(p.asked.Object, source.Way)
 		if source.Role != "" && given[source.Role] == oracle.No || source.Role == "" && !givesAnything(given) {
 			return p.differs(fmt.Sprintf("the source %s of %s", source, s.Subject), fmt.Sprintf("that it gives %v", given))
+		}
+		if rank := slices.Index(ladder, source.Role); source.Role == "" || given[source.Role] == oracle.Yes {
+			if rank > most {
+				return p.differs(fmt.Sprintf("the sources %v of %s", s.Sources, s.Subject), "what certainly gives the most first")
+			}
+			most = rank
 		}
 		ofRole = ofRole || source.Role == s.Role && given[s.Role] == oracle.Yes
 	}

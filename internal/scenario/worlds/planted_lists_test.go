@@ -56,6 +56,7 @@ var listFaults = []string{
 	"what a source is through forgotten",
 	"a source is through somebody else",
 	"a source twice",
+	"what gives less first",
 }
 
 // listFaulty is the product with a fault in its lists.
@@ -221,6 +222,9 @@ func (s *listFaulty) misexcept(e *ListedSubject) {
 	}
 	if s.planted == "no sources" {
 		e.Sources = nil
+	}
+	if s.planted == "what gives less first" && len(e.Sources) > 0 && e.Sources[0].Role != "" {
+		e.Sources = slices.Insert(e.Sources, 0, Source{Way: e.Sources[0].Way})
 	}
 	if s.planted == "a source twice" && len(e.Sources) > 0 {
 		e.Sources = append(e.Sources, e.Sources[0])
