@@ -79,10 +79,14 @@ func newObjectList(ctx context.Context, w *Walk, q ObjectsQuestion) (*objectList
 		if err != nil {
 			return nil, err
 		}
-		l.listed.needs.Add(role.Slot)
-		from = only(role.Slot) // nobody below it is listed, so nobody below it is looked for
+		for _, higher := range d.Ladder() {
+			if higher == role || d.Above(higher.Slot, role.Slot) {
+				l.listed.floor.Add(higher.Slot)
+			}
+		}
+		from = l.listed.floor // nobody below it is listed, so nobody below it is looked for
 	}
-	l.listed.asked = l.listed.needs
+	l.listed.asked = l.listed.needs.Union(l.listed.floor)
 	for _, role := range d.Ladder() {
 		l.listed.asked.Add(role.Slot)
 	}
@@ -192,21 +196,32 @@ func (l *objectList) verified(o rel.Object) (ListedObject, bool, error) {
 // listed is what an entry of a list is about.
 type listed struct {
 	definition *schema.Definition
-	needs      schema.Slots // the asked name's, and the least role's
+	needs      schema.Slots // the asked names: one of them is enough
+	floor      schema.Slots // one of these is needed beside: the least role and those above it; empty for none
 	asked      schema.Slots // these, and all roles'
 }
 
 // result is what is held of what is asked, and by which slots it is open.
 func (l *listed) result(h *Held) (Result, schema.Slots) {
-	result, open := Granted, schema.Slots{}
-	for slot := range l.needs.All() {
-		r := h.Of(slot)
-		if r == Conditional {
-			open.Add(slot)
-		}
-		result = min(result, r)
+	result, open := h.any(l.needs)
+	if !l.floor.Empty() {
+		role, openToo := h.any(l.floor)
+		result, open = min(result, role), open.Union(openToo)
 	}
 	return result, open
+}
+
+// any is the most that is held of some slots, and which of them are conditional, where
+// that is the most.
+func (h *Held) any(slots schema.Slots) (most Result, open schema.Slots) {
+	switch {
+	case !slots.Meet(h.certain).Empty():
+		return Granted, schema.Slots{}
+	case !slots.Meet(h.possible).Empty():
+		return Conditional, slots.Meet(h.possible)
+	default:
+		return Denied, schema.Slots{}
+	}
 }
 
 // roles are the effective role, and the conditional one above it.
@@ -236,12 +251,14 @@ type decision struct {
 // there is was followed.
 func (l *listed) decide(at *reached, complete schema.Slots) decision {
 	d := decision{result: Granted}
-	open := l.needs.Minus(at.certain)
-	if !open.Meet(complete).Minus(at.possible).Empty() {
-		return decision{exact: true}
-	}
-	if !open.Empty() {
-		return decision{}
+	for _, needed := range []schema.Slots{l.needs, l.floor} {
+		switch {
+		case needed.Empty() || !needed.Meet(at.certain).Empty():
+		case needed.Minus(complete).Union(needed.Meet(at.possible)).Empty():
+			return decision{exact: true}
+		default:
+			return decision{}
+		}
 	}
 	ladder := l.definition.Ladder()
 	for i := len(ladder) - 1; i >= 0; i-- {

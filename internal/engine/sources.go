@@ -23,12 +23,12 @@ func (b *web) sources(subject rel.Subject, needs schema.Slots, seeds []seed) []S
 				found = append(found, b.way(at, s.tuple, s.limit, rel.Subject{}, needs))
 			}
 		}
-		if b.self == b.root && b.root.selfs.Has(slot) {
+		if b.self == b.root && b.root.selfs.Has(slot) && b.gives(b.root, at.plan().Expr, support{self: true}, Conditional) {
 			found = append(found, b.way(at, rel.Tuple{}, Granted, rel.Subject{}, needs))
 		}
 		for _, in := range b.root.in[slot] {
 			if r := min(in.limit, b.of(in.from)); r != Denied {
-				found = append(found, b.way(at, in.tuple, r, b.through(in, subject), needs))
+				found = append(found, b.way(at, in.tuple, r, b.through(at, in, subject), needs))
 			}
 		}
 	}
@@ -38,13 +38,29 @@ func (b *web) sources(subject rel.Subject, needs schema.Slots, seeds []seed) []S
 	slices.SortStableFunc(found, func(x, y ranked) int {
 		return cmp.Or(cmp.Compare(y.rank, x.rank), cmp.Compare(y.result, x.result), x.Tuple.Key.Compare(y.Tuple.Key))
 	})
+	return best(found, held)
+}
+
+// best are the sources of sorted ones that an answer names: of a tuple what it gives the
+// most by for certain, and what it may give above that. One gives the role held, however
+// many may give a higher one.
+func best(found []ranked, held int) []Source {
 	var all []Source
-	seen := make(map[rel.Key]bool)
+	told := make(map[rel.Key]Result)
+	ofRole := held == 0
 	for _, r := range found {
-		if !seen[r.Tuple.Key] && len(all) < sourcesMax {
-			all = append(all, r.Source)
+		if told[r.Tuple.Key] >= r.result {
+			continue
 		}
-		seen[r.Tuple.Key] = true
+		isOfRole := r.result == Granted && r.rank == held
+		switch {
+		case len(all) < sourcesMax:
+			all = append(all, r.Source)
+		case isOfRole && !ofRole:
+			all[sourcesMax-1] = r.Source
+		}
+		told[r.Tuple.Key] = r.result
+		ofRole = ofRole || isOfRole
 	}
 	return all
 }
@@ -52,9 +68,9 @@ func (b *web) sources(subject rel.Subject, needs schema.Slots, seeds []seed) []S
 // A ranked is a source, and how much it gives.
 type ranked struct {
 	Source
-	rank   int  // of its role, from 1 on; 0 where it gives no role
-	gives  bool // what is asked
-	result Result
+	rank   int    // of its role, from 1 on; 0 where it gives no role
+	gives  bool   // what is asked
+	result Result // that it gives this for certain, or that it may
 }
 
 // way is what a slot of the root gives by one tuple: the highest role that follows from
@@ -66,7 +82,7 @@ func (b *web) way(at vertexSlot, t rel.Tuple, r Result, through rel.Subject, nee
 		found.gives = found.gives || !given.Meet(needs).Empty()
 		for i, role := range b.root.definition.Ladder() {
 			if given.Has(role.Slot) {
-				found.rank, found.Role = i+1, role.Name
+				found.rank, found.Role, found.result = i+1, role.Name, least
 			}
 		}
 	}
@@ -95,7 +111,7 @@ func (b *web) givenBy(slot schema.Slot, least Result) schema.Slots {
 			continue
 		}
 		for _, reader := range b.root.definition.Plan(s).Readers {
-			if b.root.wanted.Has(reader) && b.root.definition.Plan(reader).Expr.Gives(given) {
+			if b.root.wanted.Has(reader) && b.gives(b.root, b.root.definition.Plan(reader).Expr, support{slots: given}, least) {
 				stack = append(stack, reader)
 			}
 		}
@@ -104,10 +120,10 @@ func (b *web) givenBy(slot schema.Slot, least Result) schema.Slots {
 }
 
 // through is what a tuple of the root leads through: the userset that it names, or the
-// name that is held on the object that it names. It is nothing where the tuple names
-// the subject itself.
-func (b *web) through(in incoming, subject rel.Subject) rel.Subject {
-	if in.tuple.Subject == subject {
+// name that is held on the object that it names. It is nothing where the tuple itself
+// gives the subject the relation.
+func (b *web) through(at vertexSlot, in incoming, subject rel.Subject) rel.Subject {
+	if at.plan().Kind == schema.Stored && in.tuple.Subject == subject {
 		return rel.Subject{}
 	}
 	for from := in.from; ; {

@@ -61,7 +61,6 @@ type subjectList struct {
 	*web
 	question SubjectsQuestion
 	listed   listed
-	any      bool // of `needs` one is enough
 	everyone *outcome
 	alike    map[string]*outcome
 
@@ -107,7 +106,6 @@ func newSubjectList(ctx context.Context, w *Walk, q SubjectsQuestion) (*subjectL
 		}
 		l.listed.needs.Add(name.Slot)
 	} else {
-		l.any = true
 		for _, name := range d.Names() {
 			if name.Kind != schema.KindRelation {
 				l.listed.needs.Add(name.Slot)
@@ -271,29 +269,13 @@ func (l *subjectList) missing(subject rel.Subject, r Result) ([]Missing, error) 
 	if err != nil {
 		return nil, err
 	}
-	_, open := l.result(&n.held)
+	_, open := l.listed.result(&n.held)
 	missing, err := w.hangsOn(l.ctx, n, open)
 	return slices.Clip(missing[:min(len(missing), listedMissingMax)]), err
 }
 
 // nobodysID is an id that nothing can have: whoever has it holds what everybody holds.
 const nobodysID = "#"
-
-// result is what is held of what is asked, and by which slots it is open.
-func (l *subjectList) result(h *Held) (Result, schema.Slots) {
-	if !l.any {
-		return l.listed.result(h)
-	}
-	result, open := Denied, schema.Slots{}
-	for slot := range l.listed.needs.All() {
-		r := h.Of(slot)
-		if r == Conditional {
-			open.Add(slot)
-		}
-		result = max(result, r)
-	}
-	return result, open
-}
 
 // outcomeOf is the outcome of a subject, remembered for those with the same seeds.
 func (l *subjectList) outcomeOf(subject rel.Subject, seeds []seed, self *vertex) *outcome {
@@ -336,7 +318,7 @@ func (l *subjectList) outcome(subject rel.Subject, seeds []seed, self *vertex) *
 	l.holds(seeds, self)
 	l.here(l.root)
 	o := &outcome{}
-	if o.result, _ = l.result(&l.root.held); o.result == Denied {
+	if o.result, _ = l.listed.result(&l.root.held); o.result == Denied {
 		return o
 	}
 	o.role, o.conditional = l.listed.roles(&l.root.held)

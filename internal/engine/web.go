@@ -381,7 +381,9 @@ func (b *web) ownWays(seeds []seed, self *vertex) {
 	}
 	if self != nil {
 		for slot := range self.selfs.All() {
-			reach(vertexSlot{self, slot})
+			if b.gives(self, self.definition.Plan(slot).Expr, support{self: true}, Conditional) {
+				reach(vertexSlot{self, slot})
+			}
 		}
 	}
 	for len(stack) > 0 {
@@ -392,9 +394,35 @@ func (b *web) ownWays(seeds []seed, self *vertex) {
 			}
 		}
 		for _, slot := range at.plan().Readers {
-			if at.wanted.Has(slot) && at.definition.Plan(slot).Expr.Gives(at.own) {
+			if at.wanted.Has(slot) && b.gives(at.vertex, at.definition.Plan(slot).Expr, support{slots: at.own}, Conditional) {
 				reach(vertexSlot{at.vertex, slot})
 			}
 		}
 	}
+}
+
+// gives reports whether some slots of an object, or that the subject is the object, are
+// what an expression comes to at least so much by, or a part of that: whether they stand
+// in what does, other than to the right of an exclusion.
+func (b *web) gives(v *vertex, e *schema.Expr, by support, least Result) bool {
+	switch e.Op {
+	case schema.OpSelf:
+		return by.self
+	case schema.OpSlot:
+		return by.slots.Has(e.Slot) && b.of(vertexSlot{v, e.Slot}) >= least
+	case schema.OpUnion:
+		return b.gives(v, e.Left, by, least) || b.gives(v, e.Right, by, least)
+	case schema.OpIntersection:
+		return (b.gives(v, e.Left, by, least) || b.gives(v, e.Right, by, least)) && b.eval(v, e) >= least
+	case schema.OpExclusion:
+		return b.gives(v, e.Left, by, least) && b.eval(v, e) >= least
+	default:
+		return false
+	}
+}
+
+// A support is what something on an object is asked to follow from.
+type support struct {
+	slots schema.Slots
+	self  bool
 }

@@ -241,18 +241,3 @@ func (r *Reach) Types() []*Reached { return r.order }
 
 // Of is the part of a type, or nil.
 func (r *Reach) Of(typ rel.ObjectType) *Reached { return r.byType[typ] }
-
-// Gives reports whether what is held gives an expression, or a part of it that cannot
-// be done without: whether it stands in it, other than to the right of an exclusion.
-func (e *Expr) Gives(held Slots) bool {
-	switch e.Op {
-	case OpSlot:
-		return held.Has(e.Slot)
-	case OpUnion, OpIntersection:
-		return e.Left.Gives(held) || e.Right.Gives(held)
-	case OpExclusion:
-		return e.Left.Gives(held)
-	default:
-		return false
-	}
-}

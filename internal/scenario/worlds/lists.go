@@ -56,6 +56,18 @@ type ListPage struct {
 	Next     string
 }
 
+// size is how much of a page counts: a wildcard does not, and comes again with its
+// exceptions.
+func (p ListPage) size() int {
+	n := len(p.Objects)
+	for _, s := range p.Subjects {
+		if !s.Subject.IsWildcard() {
+			n++
+		}
+	}
+	return n
+}
+
 // A ListedObject is what a system says of an object of a list.
 type ListedObject struct {
 	Object rel.Object
@@ -235,8 +247,8 @@ func (p *pager) turn(ctx context.Context, lister Lister) *Disagreement {
 		return p.differs("that another page is of another state", "that all are of that of the first")
 	case page.Next != "" && page.Next == p.page.Next || p.pages > pagesMax:
 		return p.differs("that more pages follow for ever", "an end")
-	case len(page.Objects)+len(page.Subjects) > p.asked.PageSize:
-		return p.differs(fmt.Sprintf("%d on one page", len(page.Objects)+len(page.Subjects)), fmt.Sprintf("at most %d", p.asked.PageSize))
+	case page.size() > p.asked.PageSize:
+		return p.differs(fmt.Sprintf("%d on one page", page.size()), fmt.Sprintf("at most %d", p.asked.PageSize))
 	}
 	p.page = page
 	p.objects = append(p.objects, page.Objects...)

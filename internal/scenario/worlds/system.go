@@ -17,13 +17,12 @@ import (
 type Product struct {
 	embedded.Driver
 	now   time.Time
-	marks []rel.Snapshot      // of what was loaded, and of each accepted write
-	rest  map[string]ListPage // of lists by checking, by token
+	marks []rel.Snapshot // of what was loaded, and of each accepted write
 }
 
 // Load makes a new database, on a clock that stands still.
 func (p *Product) Load(ctx context.Context, at time.Time, schema string, tuples []rel.Tuple) error {
-	p.now, p.rest = at, map[string]ListPage{}
+	p.now = at
 	p.Clock = func() time.Time { return p.now }
 	if err := p.Driver.Load(ctx, schema, tuples); err != nil {
 		return err

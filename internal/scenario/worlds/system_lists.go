@@ -9,15 +9,8 @@ import (
 	"github.com/pemba-io/pemba/internal/service"
 )
 
-// listsServed says who answers lists: the service, or, as long as it has none, whoever
-// asks it about every object and every subject (bychecking.go).
-const listsServed = false
-
 // ListObjects asks for a page of objects.
 func (p *Product) ListObjects(ctx context.Context, q Listing, of Moment, token string) (ListPage, error) {
-	if !listsServed {
-		return p.byChecking(ctx, q, of, token)
-	}
 	page, err := pageOf(q, of, token)
 	if err != nil {
 		return ListPage{}, err
@@ -37,9 +30,6 @@ func (p *Product) ListObjects(ctx context.Context, q Listing, of Moment, token s
 
 // ListSubjects asks for a page of subjects.
 func (p *Product) ListSubjects(ctx context.Context, q Listing, of Moment, token string) (ListPage, error) {
-	if !listsServed {
-		return p.byChecking(ctx, q, of, token)
-	}
 	page, err := pageOf(q, of, token)
 	if err != nil {
 		return ListPage{}, err

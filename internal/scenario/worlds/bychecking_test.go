@@ -14,14 +14,28 @@ import (
 	"github.com/pemba-io/pemba/internal/service"
 )
 
-// byChecking is a list made by asking the service about everything that stands in a
-// tuple, with sources read off its explanations. It shares nothing with the oracle:
-// where the two agree, what is held against the lists of the service is probably
-// what they promise.
-func (p *Product) byChecking(ctx context.Context, q Listing, of Moment, token string) (ListPage, error) {
+// checkedLists is the product with lists that are made by asking the service about
+// everything that stands in a tuple, with sources read off its explanations. It shares
+// nothing with the oracle: where the two agree, what is held against the lists of the
+// service is probably what they promise.
+type checkedLists struct {
+	*Product
+	rest map[string]ListPage // of lists, by token
+}
+
+func (p checkedLists) ListObjects(ctx context.Context, q Listing, of Moment, token string) (ListPage, error) {
+	return p.page(ctx, q, of, token)
+}
+
+func (p checkedLists) ListSubjects(ctx context.Context, q Listing, of Moment, token string) (ListPage, error) {
+	return p.page(ctx, q, of, token)
+}
+
+func (p checkedLists) page(ctx context.Context, q Listing, of Moment, token string) (ListPage, error) {
 	page := p.rest[token]
 	if token == "" {
-		c := &checking{Product: p, ctx: ctx, asked: q, of: p.consistency(of)}
+		clear(p.rest)
+		c := &checking{Product: p.Product, ctx: ctx, asked: q, of: p.consistency(of)}
 		if page = c.whole(of); c.err != nil {
 			return ListPage{}, c.err
 		}
