@@ -53,7 +53,7 @@ func (c *contextual) Object(o rel.Object, buf []rel.Tuple, max int) (tuples []re
 	if err != nil {
 		return tuples, whole, err
 	}
-	kept := tuples[:0]
+	kept := make([]rel.Tuple, 0, len(tuples)+len(c.live)) // the reader's own are not to be changed
 	for _, t := range tuples {
 		if _, replaced := c.brought[t.Key]; !replaced {
 			kept = append(kept, t)

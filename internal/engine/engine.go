@@ -14,7 +14,8 @@ import (
 // method is open.
 type Reader interface {
 	// Object appends the tuples of an object to buf, at most max of them,
-	// usersets and wildcards first; whole says whether there are no more.
+	// usersets and wildcards first; whole says whether there are no more. Without a
+	// buf they are not the caller's to change: others may see them, too.
 	Object(o rel.Object, buf []rel.Tuple, max int) (tuples []rel.Tuple, whole bool, err error)
 	// Find is the tuple of a key, and whether it is there.
 	Find(k rel.Key) (t rel.Tuple, found bool, err error)

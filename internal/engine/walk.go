@@ -228,6 +228,10 @@ func (w *Walk) resume() bool {
 
 func moveAll(to, from *stratum) {
 	move := func(to, from *queue) {
+		if to.empty() { // by far the most often, and there can be very many
+			*to, *from = *from, *to
+			return
+		}
 		to.pairs = append(to.pairs, from.pairs[from.next:]...)
 		from.pairs, from.next = from.pairs[:0], 0
 	}

@@ -147,6 +147,9 @@ func Join(faults []*Fault) error {
 
 // Of finds the fault in an error; nil where there is none.
 func Of(err error) *Fault {
+	if err == nil {
+		return nil // what goes well is asked this, too, and costs nothing
+	}
 	var f *Fault
 	if errors.As(err, &f) {
 		return f

@@ -6,7 +6,6 @@ import (
 
 	"github.com/pemba-io/pemba/internal/admission"
 	"github.com/pemba-io/pemba/internal/engine"
-	"github.com/pemba-io/pemba/internal/fault"
 	"github.com/pemba-io/pemba/internal/rel"
 )
 
@@ -55,123 +54,6 @@ func (s *Service) Check(ctx context.Context, q CheckQuery) (CheckAnswer, error) 
 		return CheckAnswer{}, err
 	}
 	return CheckAnswer{v.Token(), answer}, nil
-}
-
-// A BatchQuery is many checks at one snapshot. An item whose Err is set was
-// malformed already, and is answered with that.
-type BatchQuery struct {
-	Store       rel.Store
-	Consistency Consistency
-	Items       []BatchItem
-}
-
-// A BatchItem is one check of a batch, or why it cannot be asked.
-type BatchItem struct {
-	CheckItem
-	Err error
-}
-
-// A BatchAnswer has one outcome an item, in order.
-type BatchAnswer struct {
-	Snapshot rel.Snapshot
-	Outcomes []BatchOutcome
-	Cost     engine.Cost
-}
-
-// A BatchOutcome is an answer, or an error of that item alone.
-type BatchOutcome struct {
-	Answer engine.Answer
-	Err    error
-}
-
-// BatchCheck answers many checks at one snapshot. Items of one principal that bring
-// the same share a walk: what one has found the next does not read again.
-func (s *Service) BatchCheck(ctx context.Context, q BatchQuery) (BatchAnswer, error) {
-	ctx, cancel := s.budget(ctx)
-	defer cancel()
-	v, err := s.look(ctx, q.Store, q.Consistency)
-	if err != nil {
-		return BatchAnswer{}, err
-	}
-	defer v.Close()
-	answer := BatchAnswer{Snapshot: v.Token(), Outcomes: make([]BatchOutcome, len(q.Items))}
-	shared := &sharedWalks{byAsker: make(map[string]*engine.Walk)}
-	for i, item := range q.Items {
-		if err := fault.Ended(ctx); err != nil {
-			return BatchAnswer{}, err
-		}
-		outcome := &answer.Outcomes[i]
-		if item.Err != nil {
-			outcome.Err = item.Err
-			continue
-		}
-		*outcome = s.checkShared(ctx, v, shared, item.CheckItem)
-		answer.Cost.Reads += outcome.Answer.Cost.Reads
-		answer.Cost.Pairs += outcome.Answer.Cost.Pairs
-	}
-	return answer, nil
-}
-
-// rememberedMax bounds what the walks of a batch keep together, some hundred
-// megabytes at the worst: a thousand principals, each with a graph of its own,
-// must not keep a thousand of them.
-const rememberedMax = 2_000_000
-
-// sharedWalks are the walks of a batch, by who asks and what is brought.
-type sharedWalks struct {
-	byAsker    map[string]*engine.Walk
-	remembered int
-}
-
-// asker is the same for items that can share a walk. No text in it holds the byte
-// that keeps them apart.
-func (i CheckItem) asker() string {
-	key := i.Principal.String()
-	if !i.Context.IsEmpty() {
-		key += "\x00" + i.Context.String()
-	}
-	for _, t := range i.Contextual {
-		key += "\x00" + t.String()
-	}
-	return key
-}
-
-// checkShared asks on the principal's walk. A walk that carries the work of
-// earlier items along can run out of a budget that this item alone would keep;
-// so an item that fails on a used walk is asked again on a new one.
-func (s *Service) checkShared(ctx context.Context, v *view, shared *sharedWalks, item CheckItem) BatchOutcome {
-	if err := v.knows(item); err != nil {
-		return BatchOutcome{Err: err}
-	}
-	key := item.asker()
-	walk, used := shared.byAsker[key]
-	for {
-		if walk == nil {
-			walk = s.walk(v, item.Principal, item.Brought, false)
-		}
-		before := walk.Remembers()
-		answer, err := walk.Check(ctx, item.Object, item.Name)
-		if !walk.Failed() {
-			shared.keep(key, walk, walk.Remembers()-before)
-			return BatchOutcome{answer, err}
-		}
-		delete(shared.byAsker, key)
-		shared.remembered -= before
-		if !used {
-			return BatchOutcome{Err: err}
-		}
-		walk, used = nil, false
-	}
-}
-
-// keep keeps a walk for later items, and lets all of them go when they have
-// become too large: what is asked again is then read again.
-func (w *sharedWalks) keep(key string, walk *engine.Walk, more int) {
-	w.byAsker[key] = walk
-	if w.remembered += more; w.remembered > rememberedMax {
-		clear(w.byAsker)
-		w.remembered = 0
-	}
 }
 
 // An AccessQuery asks for all that a principal holds on an object.

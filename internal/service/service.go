@@ -237,7 +237,14 @@ func (s *Service) remember(at rel.Snapshot, c compiled) {
 
 // walk prepares a walk of a principal over a view.
 func (s *Service) walk(v *view, p rel.Principal, b Brought, explain bool) *engine.Walk {
-	return engine.NewWalk(engine.Question{
+	q := s.question(v, p, b)
+	q.Explain = explain
+	return engine.NewWalk(q)
+}
+
+// question is what a principal asks of a view, and what that may cost.
+func (s *Service) question(v *view, p rel.Principal, b Brought) engine.Question {
+	return engine.Question{
 		Schema:     v.schema,
 		Reader:     v.Snapshot,
 		Principal:  p,
@@ -245,8 +252,7 @@ func (s *Service) walk(v *view, p rel.Principal, b Brought, explain bool) *engin
 		Contextual: b.Contextual,
 		Time:       v.Time(),
 		ReadsMax:   s.readsMax,
-		Explain:    explain,
-	})
+	}
 }
 
 // knows says whether the schema has what a question names, all of it at once and
