@@ -8,6 +8,7 @@ import (
 
 	pembav1 "github.com/pemba-io/pemba/gen/pemba/v1"
 	"github.com/pemba-io/pemba/internal/engine"
+	"github.com/pemba-io/pemba/internal/rel"
 	"github.com/pemba-io/pemba/internal/service"
 )
 
@@ -86,22 +87,32 @@ func batchQuery(req *pembav1.BatchCheckRequest) (service.BatchQuery, error) {
 	}
 	query.Items = make([]service.BatchItem, len(req.GetItems()))
 	for i, item := range req.GetItems() {
-		query.Items[i] = batchItem(item)
+		var known rel.Principal
+		if i > 0 && query.Items[i-1].Err == nil && sameSubject(item, req.GetItems()[i-1]) {
+			known = query.Items[i-1].Principal
+		}
+		readItem(&query.Items[i], item, known)
 	}
 	return query, nil
 }
 
-// batchItem reads one item. What is wrong with it is its own error, with paths
-// that begin at the item.
-func batchItem(item *pembav1.BatchCheckItem) service.BatchItem {
+// sameSubject reports whether two items are of one subject that presents nothing
+// beside itself. So most neighbours are: a screen asks for whom it is shown to.
+func sameSubject(a, b *pembav1.BatchCheckItem) bool {
+	return a.GetSubject() == b.GetSubject() && len(a.GetAdditionalSubjects())+len(b.GetAdditionalSubjects()) == 0
+}
+
+// readItem reads one item, and its principal where that is not known yet. What is
+// wrong with it is its own error, with paths that begin at the item.
+func readItem(to *service.BatchItem, item *pembav1.BatchCheckItem, known rel.Principal) {
 	var f form
-	asked := service.CheckItem{
-		Object:    f.object(item.GetObject()),
-		Name:      f.permission(item.GetPermission()),
-		Principal: f.principal(item.GetSubject(), item.GetAdditionalSubjects()),
-		Brought:   f.brought(item.GetContext(), item.GetContextualTuples()),
+	to.Object = f.object(item.GetObject())
+	to.Name = f.permission(item.GetPermission())
+	if to.Principal = known; len(known.Subjects()) == 0 {
+		to.Principal = f.principal(item.GetSubject(), item.GetAdditionalSubjects())
 	}
-	return service.BatchItem{CheckItem: asked, Err: f.err()}
+	to.Brought = f.brought(item.GetContext(), item.GetContextualTuples())
+	to.Err = f.err()
 }
 
 func (s *permissionServer) batchResponse(ctx context.Context, a service.BatchAnswer) *pembav1.BatchCheckResponse {
@@ -109,17 +120,18 @@ func (s *permissionServer) batchResponse(ctx context.Context, a service.BatchAns
 		Snapshot: a.Snapshot.Token(),
 		Answers:  make([]*pembav1.BatchCheckAnswer, len(a.Outcomes)),
 	}
+	answers := make([]batchAnswer, len(a.Outcomes)) // one piece of memory for all of them
 	reported := false
 	// Every item has its share of the message, and what those before it left.
 	share, room := answerBytesMax/max(len(a.Outcomes), 1), 0
-	for i, outcome := range a.Outcomes {
+	for i := range a.Outcomes {
+		outcome := &a.Outcomes[i]
 		room += share
 		if outcome.Err == nil {
-			answer := checkAnswer(outcome.Answer, room)
-			if answer.Missing != nil {
-				room -= proto.Size(answer)
+			response.Answers[i] = answers[i].fill(outcome.Answer, room)
+			if len(outcome.Answer.Missing) > 0 {
+				room -= proto.Size(response.Answers[i])
 			}
-			response.Answers[i] = &pembav1.BatchCheckAnswer{Outcome: &pembav1.BatchCheckAnswer_Answer{Answer: answer}}
 			continue
 		}
 		// What a call that failed for the same reason would have said. The call
@@ -137,13 +149,20 @@ func (s *permissionServer) batchResponse(ctx context.Context, a service.BatchAns
 	return response
 }
 
-func checkAnswer(a engine.Answer, room int) *pembav1.CheckAnswer {
-	return &pembav1.CheckAnswer{
-		Granted:    a.Result == engine.Granted,
-		Result:     resultToProto(a.Result),
-		Missing:    missingToProto(a.Missing, room),
-		ValidUntil: expiryToProto(a.ValidUntil),
-	}
+// A batchAnswer is the answer to an item, and the messages around it.
+type batchAnswer struct {
+	outer  pembav1.BatchCheckAnswer
+	chosen pembav1.BatchCheckAnswer_Answer
+	answer pembav1.CheckAnswer
+}
+
+func (b *batchAnswer) fill(a engine.Answer, room int) *pembav1.BatchCheckAnswer {
+	b.answer.Granted = a.Result == engine.Granted
+	b.answer.Result = resultToProto(a.Result)
+	b.answer.Missing = missingToProto(a.Missing, room)
+	b.answer.ValidUntil = expiryToProto(a.ValidUntil)
+	b.chosen.Answer, b.outer.Outcome = &b.answer, &b.chosen
+	return &b.outer
 }
 
 // resultToProto never answers RESULT_UNSPECIFIED: what is no result is denied.
