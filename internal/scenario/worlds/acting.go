@@ -109,7 +109,7 @@ func (p *population) acted(world *oracle.Oracle) acted {
 		drawn := acted{p.actor(world), p.updates(there)}
 		if p.chance(22) {
 			drawn.updates = p.created(world, drawn.actor)
-		} else if own := p.own(world, drawn.actor); len(own) > 0 && p.chance(15) {
+		} else if own := p.own(world, drawn.actor); len(own) > 0 && p.chance(22) {
 			drawn.updates = own
 		}
 		if !allowed || tries == actorTries {
@@ -142,14 +142,75 @@ func (p *population) own(world *oracle.Oracle, actor rel.Actor) []rel.Update {
 		return nil
 	}
 	t := pick(p.dice, tuples)
-	switch p.IntN(4) {
+	leave := rel.Update{Op: rel.Delete, Tuple: rel.Tuple{Key: t.Key}}
+	switch p.IntN(8) {
 	case 0:
 		return []rel.Update{{Op: rel.Touch, Tuple: t}}
 	case 1:
 		return []rel.Update{{Op: rel.Revoke, Revoking: rel.Revoking{Subject: t.Subject, Within: p.outer(tuples, t)}}}
-	default:
-		return []rel.Update{{Op: rel.Delete, Tuple: rel.Tuple{Key: t.Key}}}
+	case 2, 3:
+		if u, ok := p.overtake(world, t); ok {
+			return []rel.Update{u}
+		}
+	case 4, 5:
+		if link, ok := p.linkTo(t.Object); ok {
+			return []rel.Update{p.onesOwn(t), {Op: rel.Touch, Tuple: link}}
+		}
 	}
+	return []rel.Update{leave}
+}
+
+// overtake assigns what the actor has to somebody who stands beside it: to give may be
+// allowed where to take is not.
+func (p *population) overtake(world *oracle.Oracle, own rel.Tuple) (rel.Update, bool) {
+	beside := slices.DeleteFunc(slices.Clone(world.Tuples()), func(t rel.Tuple) bool {
+		return t.Object != own.Object || t.Subject == own.Subject || !p.takesPlaces(t)
+	})
+	if len(beside) == 0 || !p.takesPlaces(own) {
+		return rel.Update{}, false
+	}
+	own.Subject = pick(p.dice, beside).Subject
+	return rel.Update{Op: rel.Assign, Tuple: own}, true
+}
+
+// onesOwn takes away what the actor has on an object, or mostly gives it something
+// else there.
+func (p *population) onesOwn(t rel.Tuple) rel.Update {
+	other := t
+	for range 3 {
+		other.Relation = rel.Name(pick(p.dice, stored(definitionOf(p.schema, string(t.Object.Type())))).Name.Text)
+		if other, ok := p.changed(other); ok && other.Key != t.Key {
+			return rel.Update{Op: rel.Touch, Tuple: other}
+		}
+	}
+	return rel.Update{Op: rel.Delete, Tuple: rel.Tuple{Key: t.Key}}
+}
+
+// linkTo draws a tuple whose subject is an object: what gives a right to link to it
+// may come or go in the same write.
+func (p *population) linkTo(o rel.Object) (link rel.Tuple, ok bool) {
+	type place struct {
+		def  *syntax.Definition
+		r    *syntax.Relation
+		form *syntax.TypeRef
+	}
+	var places []place
+	for _, def := range p.schema.Definitions {
+		for _, r := range stored(def) {
+			for _, form := range r.Types {
+				if form.Type.Text == string(o.Type()) && form.Relation == nil && !form.Wildcard {
+					places = append(places, place{def, r, form})
+				}
+			}
+		}
+	}
+	if len(places) == 0 {
+		return rel.Tuple{}, false
+	}
+	at := pick(p.dice, places)
+	link = p.ofForm(p.object(at.def.Name.Text), at.r, at.form)
+	link.Subject = rel.Of(o)
+	return link, true
 }
 
 // created draws tuples of an object that is new, or stands as a subject alone: links

@@ -66,10 +66,31 @@ definition ticket {
   relation watcher: user granted by queue->boss revoked by queue->boss - left->barred
 }`
 
+// paired is a schema of few names, in which writes often meet: a lower role may do less
+// than assigning it can take away, attributes break a lower bound, and a right to link
+// can come with the write that links.
+const paired = `use roles
+caveat small(n int) { n < 3 }
+definition user {}
+definition pair {
+  created by twin->low
+  relation spare: user granted by low
+  relation twin: pair granted by subject->spare
+  roles one per subject {
+    low: user granted by low
+    high: user | user with small [1..*] granted by high
+  }
+}`
+
+// administeredTrial is of writes alone, under one of the two schemas.
 func administeredTrial(t *testing.T, seed uint64) Trial {
 	d := &dice{rand.New(rand.NewPCG(seed, worldStream))}
 	shape := shape{objects: 2 + d.IntN(2), users: 3, perPlace: 3, rules: true, conditions: true}
-	w := populated(d, seed, shape, reparsed(t, administered))
+	text := administered
+	if seed%5 < 3 {
+		text = paired
+	}
+	w := populated(d, seed, shape, reparsed(t, text))
 	w.acting = true
 	return writesAlone(w.Trial())
 }
