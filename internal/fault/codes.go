@@ -60,6 +60,7 @@ const (
 	PageTokenMustBeReadable
 	PageTokenMustFitTheRequest
 	FileMustBeReadable
+	SourceMustBeConvertible
 
 	// What the request works in.
 	StoreMustExist
@@ -169,6 +170,7 @@ var codes = [...]codeInfo{
 	PageTokenMustBeReadable:    {"PAGE_TOKEN_MUST_BE_READABLE", InvalidArgument},
 	PageTokenMustFitTheRequest: {"PAGE_TOKEN_MUST_FIT_THE_REQUEST", InvalidArgument},
 	FileMustBeReadable:         {"FILE_MUST_BE_READABLE", InvalidArgument},
+	SourceMustBeConvertible:    {"SOURCE_MUST_BE_CONVERTIBLE", InvalidArgument},
 
 	StoreMustExist:               {"STORE_MUST_EXIST", NotFound},
 	SchemaMustExist:              {"SCHEMA_MUST_EXIST", NotFound},

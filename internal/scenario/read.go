@@ -23,15 +23,26 @@ import (
 // Read reads a test file. A schemaFile is looked for beside it. All faults are
 // found, each with its line.
 func Read(path string, text []byte) (*File, error) {
+	file, faults := ReadPart(path, text)
+	if len(faults) > 0 {
+		return nil, inTextOrder(faults)
+	}
+	return file, nil
+}
+
+// ReadPart reads what can be read of a test file, and says what cannot. The file is
+// nil where there is nothing in it that could be taken for one.
+func ReadPart(path string, text []byte) (*File, []*fault.Fault) {
 	text = bytes.TrimPrefix(text, []byte("\ufeff")) // an editor's mark, no column of the first line
 	r := &reader{file: &File{Path: path}, lines: strings.Split(string(text), "\n")}
-	if root := r.document(text); root != nil {
+	root := r.document(text)
+	if root != nil {
 		r.top(root)
 	}
-	if len(r.faults) > 0 {
-		return nil, inTextOrder(r.faults)
+	if len(r.faults) > 0 && (root == nil || root.Kind != yaml.MappingNode) {
+		return nil, r.faults
 	}
-	return r.file, nil
+	return r.file, r.faults
 }
 
 // inTextOrder is one error of several faults. Unlike those of a request, whose

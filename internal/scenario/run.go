@@ -295,7 +295,7 @@ func (f *File) placed(err error) error {
 		switch {
 		case x.File != "":
 		case x.Line > 0:
-			f.Schema.place(&x)
+			x.File, x.Line, x.Column = f.Schema.Place(x.Line, x.Column)
 		case isRefusal(x.Code):
 			f.placeTuple(&x)
 		}
@@ -304,15 +304,12 @@ func (f *File) placed(err error) error {
 	return inTextOrder(moved)
 }
 
-// place moves a fault of a schema to where its text stands.
-func (s Schema) place(x *fault.Fault) {
+// Place is where a place of a schema's text stands: in which file, and where there.
+func (s Schema) Place(line, column int) (file string, fileLine, fileColumn int) {
 	if s.Loaded != nil {
-		x.File, x.Line, x.Column = s.Loaded.Place(x.Line, x.Column)
-		return
+		return s.Loaded.Place(line, column)
 	}
-	x.File = s.Path
-	x.Line += s.LinesBefore
-	x.Column += s.ColumnsBefore
+	return s.Path, line + s.LinesBefore, column + s.ColumnsBefore
 }
 
 // placeTuple shows a rule that the relationships break at the tuple that the
