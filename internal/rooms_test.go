@@ -32,6 +32,7 @@ var rooms = map[string][]string{
 	"internal/oracle":            {"internal/fault", "internal/rel", "internal/condition", "internal/schema/syntax"},
 	"internal/scenario":          {"internal/fault", "internal/rel", "internal/schema"},
 	"internal/scenario/embedded": {"internal/fault", "internal/rel", "internal/engine", "internal/schema", "internal/service", "internal/tupledb", "internal/admission", "internal/scenario"},
+	"internal/elsewhere":         {"internal/fault", "internal/rel", "internal/schema", "internal/schema/syntax", "internal/admission", "internal/scenario"},
 	"examples":                   {"internal/fault", "internal/rel", "internal/scenario"},
 }
 
@@ -44,7 +45,7 @@ var guarded = map[string][]string{
 	"google.golang.org/genproto":    {"internal/rpc", "cmd/"},
 	"cel.dev/cel-go":                {"internal/condition"},
 	"github.com/alecthomas/kong":    {"cmd/"},
-	"go.yaml.in/yaml":               {"internal/scenario", "examples", "cmd/"},
+	"go.yaml.in/yaml":               {"internal/scenario", "internal/elsewhere", "examples", "cmd/"},
 	module + "internal/oracle":      {"internal/oracle", "internal/scenario/"},
 	module + "gen/":                 {"internal/rpc", "cmd/", "gen/"},
 }
@@ -57,6 +58,7 @@ var testsMay = map[string][]string{
 	"internal/admission": {"internal/tupledb"},
 	"internal/rpc":       {"internal/tupledb", "internal/admission"},
 	"internal/scenario":  {"internal/oracle", "internal/schema/syntax", "internal/scenario/oracledriver"},
+	"internal/elsewhere": {"internal/scenario/embedded", "internal/scenario/oracledriver"},
 	"examples":           {"internal/schema", "internal/scenario/embedded", "internal/service", "internal/tupledb", "internal/admission", "internal/oracle"},
 }
 
