@@ -21,10 +21,13 @@ import (
 )
 
 type importCmd struct {
-	File     *string  `arg:"" optional:"" help:"Tuples, a line each, as export and read print them; or, as FILE.yaml, a list of relationships as test files have it. - is the standard input."`
-	ImportID *string  `name:"import-id" help:"Names the import, so that it can go on after an interruption. Without it, what is in the file names it." placeholder:"ID"`
-	Discard  bool     `help:"Give an import up that was not finished: what it loaded is dropped, and the store is free."`
-	Metadata []string `help:"Why: a text that the history keeps beside the import. May be repeated." placeholder:"KEY=VALUE" sep:"none"`
+	File       *string  `arg:"" optional:"" help:"Tuples, a line each, as export and read print them; or, as FILE.yaml, a test file, a validation file of SpiceDB's, or a store of OpenFGA's. - is the standard input."`
+	ImportID   *string  `name:"import-id" help:"Names the import, so that it can go on after an interruption. Without it, what is in the file names it." placeholder:"ID"`
+	Discard    bool     `help:"Give an import up that was not finished: what it loaded is dropped, and the store is free."`
+	To         *string  `help:"Ask no server, and write what FILE.yaml says into this folder: its schema, its tuples and its tests." placeholder:"FOLDER"`
+	LeaveOut   bool     `help:"Leave out what cannot be converted, and go on with the rest."`
+	KeepSchema bool     `help:"Import by the schema in force, whatever schema the file has."`
+	Metadata   []string `help:"Why: a text that the history keeps beside the import. May be repeated." placeholder:"KEY=VALUE" sep:"none"`
 }
 
 func (importCmd) Help() string {
@@ -32,12 +35,17 @@ func (importCmd) Help() string {
 
 Into a store with tuples it writes, a thousand tuples at a time. What was written before one that is refused stays.
 
+A YAML file may have a schema: then the store must have the same one, and where it has none, it is written first. SpiceDB's validation files are pemba's test files, and come in as they are. OpenFGA's stores (.fga.yaml, with the model and tuple files that they name) and models (.fga, fga.mod) are converted: what is called otherwise here is told, and what cannot be converted is listed, with its line and why. Then nothing is imported, unless --leave-out says so. Tests are stored nowhere: --to writes them, as files for pemba test, beside the schema and the tuples. Exit code 1 where --to had to leave something out.
+
 Examples:
 
     pemba import tuples.txt
     pemba import tuples.yaml
     pemba import tuples.txt --import-id moving-in
     pemba import --discard --import-id moving-in
+    pemba import validation.yaml
+    pemba import store.fga.yaml
+    pemba import store.fga.yaml --to drive && pemba test drive/tests/*.yaml
     pemba export --server old:7878 | pemba import -`
 }
 
@@ -51,6 +59,9 @@ const (
 
 // Run finds out where the import is, and goes on from there.
 func (c *importCmd) Run(a *app) error {
+	if c.To != nil {
+		return c.convert(a)
+	}
 	i := &importRun{app: a}
 	var err error
 	if i.source, i.id, err = c.what(a); err != nil {
@@ -58,6 +69,15 @@ func (c *importCmd) Run(a *app) error {
 	}
 	if i.metadata, err = metadata(c.Metadata); err != nil {
 		return err
+	}
+	converted, isConverted := i.source.(*convertedTuples)
+	if isConverted && !c.Discard {
+		if err := c.checkWhole(a, converted); err != nil {
+			return err
+		}
+		if !c.KeepSchema {
+			i.schema = converted.Schema
+		}
 	}
 	// The whole file is read before anything is sent: a line that is no tuple is
 	// better found while the store is still everybody's. A stream is read once.
@@ -80,6 +100,9 @@ func (c *importCmd) Run(a *app) error {
 		return i.explained(told, err)
 	}
 	a.wrote = true
+	if isConverted {
+		c.tellOfConversion(a, converted)
+	}
 	if a.wantsJSON() {
 		return a.message(answer)
 	}
@@ -124,6 +147,7 @@ type importRun struct {
 	client   *client
 	source   tupleSource
 	id       string
+	schema   string // what the store must have; empty where it does not matter
 	metadata map[string]string
 	total    uint64 // 0 where it is not known
 
@@ -177,7 +201,7 @@ func (i *importRun) discard() error {
 }
 
 func (i *importRun) run(told context.Context) (*pembav1.ImportTuplesResponse, error) {
-	at, err := i.asked(&pembav1.ImportTuplesRequest{})
+	at, err := i.underSchema(i.schema)
 	if err != nil {
 		return nil, err
 	}
@@ -241,15 +265,15 @@ func (i *importRun) explained(told context.Context, err error) error {
 		i.app.note("to go on, with a corrected file, too: pemba import FILE --import-id %s", i.id)
 		i.app.note("to give it up: pemba import --discard --import-id %s", i.id)
 	}
-	return &errorInTuples{err, i.source.name(), &i.lines}
+	return &errorInTuples{err, i.source, &i.lines}
 }
 
 // An errorInTuples is an error about tuples of a file, which a server knows by their
 // number.
 type errorInTuples struct {
 	error
-	file  string
-	lines *tupleLineNumbers
+	source tupleSource
+	lines  *tupleLineNumbers
 }
 
 func (e *errorInTuples) Unwrap() error { return e.error }
@@ -262,7 +286,7 @@ func (e *errorInTuples) placed(f failure) failure {
 	}
 	place := func(position uint64, message string) string {
 		if line := e.lines.of(position); line > 0 {
-			return fmt.Sprintf("%s:%d: %s", e.file, line, message)
+			return e.source.place(line) + ": " + message
 		}
 		return message
 	}

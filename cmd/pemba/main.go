@@ -65,7 +65,8 @@ const exitCodes = `
 Exit codes:
   0  done; the answer is yes
   1  done; the answer is no: not granted, a test failed, a schema has errors or
-     differs or would be refused, a file is not formatted
+     differs or would be refused, a file is not formatted, or not all of one
+     could be converted
   2  the command line, a reference or a file cannot be understood
   3  no server answered, or this one cannot start; try again later
   4  refused: a rule was broken, or what was asked for is not there

@@ -5,14 +5,15 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"hash"
 	"io"
 	"os"
-	"path/filepath"
+	"strconv"
 	"strings"
 
+	"github.com/pemba-io/pemba/internal/elsewhere"
 	"github.com/pemba-io/pemba/internal/fault"
 	"github.com/pemba-io/pemba/internal/rel"
-	"github.com/pemba-io/pemba/internal/scenario"
 )
 
 // A tupleSource yields the tuples of a file in its order, with the line that each
@@ -20,6 +21,7 @@ import (
 // that cannot be read, or with nil.
 type tupleSource interface {
 	name() string
+	place(line int) string
 	each(yield func(t rel.Tuple, line int) error) error
 }
 
@@ -36,17 +38,21 @@ func (a *app) sourceOf(path string) (source tupleSource, content string, err err
 	}
 	defer file.Close()
 	sum := sha256.New()
+	if elsewhere.Reads(path) {
+		read, err := elsewhere.Read(path, func(each string) ([]byte, error) {
+			text, err := os.ReadFile(each)
+			_, _ = sum.Write(text) // it never fails
+			return text, err
+		})
+		return &convertedTuples{path, read}, contentName(sum), err
+	}
 	if _, err := io.Copy(sum, file); err != nil {
 		return nil, "", unreadableFile(path, err)
 	}
-	content = "sha256:" + hex.EncodeToString(sum.Sum(nil))
-	switch filepath.Ext(path) {
-	case ".yaml", ".yml":
-		return &tupleYAML{path}, content, nil
-	default:
-		return &tupleLines{called: path, open: func() (io.ReadCloser, error) { return os.Open(path) }}, content, nil
-	}
+	return &tupleLines{called: path, open: func() (io.ReadCloser, error) { return os.Open(path) }}, contentName(sum), nil
 }
+
+func contentName(sum hash.Hash) string { return "sha256:" + hex.EncodeToString(sum.Sum(nil)) }
 
 func unreadableFile(path string, err error) error {
 	f := fault.Newf(fault.FileMustBeReadable, "cannot be read: %s", plainCause(err)).Do("name a file that exists and that you may read")
@@ -66,6 +72,8 @@ type tupleLines struct {
 }
 
 func (l *tupleLines) name() string { return l.called }
+
+func (l *tupleLines) place(line int) string { return l.called + ":" + strconv.Itoa(line) }
 
 func (l *tupleLines) each(yield func(rel.Tuple, int) error) error {
 	file, err := l.open()
@@ -111,28 +119,6 @@ func (l *tupleLines) each(yield func(rel.Tuple, int) error) error {
 			Do("export again; if a part of it is what you want, take the first line out")
 		f.File = l.called
 		return f.At(number, 1)
-	}
-	return nil
-}
-
-// tupleYAML are the tuples of a test file, or of a file that has only those.
-type tupleYAML struct{ path string }
-
-func (y *tupleYAML) name() string { return y.path }
-
-func (y *tupleYAML) each(yield func(rel.Tuple, int) error) error {
-	text, err := os.ReadFile(y.path)
-	if err != nil {
-		return unreadableFile(y.path, err)
-	}
-	file, err := scenario.Read(y.path, text)
-	if err != nil {
-		return err
-	}
-	for i, t := range file.Tuples {
-		if err := yield(t, file.TuplesAt[i].Line); err != nil {
-			return err
-		}
 	}
 	return nil
 }
