@@ -23,6 +23,12 @@ type checkedLists struct {
 	rest map[string]ListPage // of lists, by token
 }
 
+// Load makes a world of its own, and forgets the pages of the one before.
+func (p checkedLists) Load(ctx context.Context, at time.Time, schema string, tuples []rel.Tuple) error {
+	clear(p.rest)
+	return p.Product.Load(ctx, at, schema, tuples)
+}
+
 func (p checkedLists) ListObjects(ctx context.Context, q Listing, of Moment, token string) (ListPage, error) {
 	return p.page(ctx, q, of, token)
 }
@@ -34,7 +40,6 @@ func (p checkedLists) ListSubjects(ctx context.Context, q Listing, of Moment, to
 func (p checkedLists) page(ctx context.Context, q Listing, of Moment, token string) (ListPage, error) {
 	page := p.rest[token]
 	if token == "" {
-		clear(p.rest)
 		c := &checking{Product: p.Product, ctx: ctx, asked: q, of: p.consistency(of)}
 		if page = c.whole(of); c.err != nil {
 			return ListPage{}, c.err
