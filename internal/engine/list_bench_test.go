@@ -79,3 +79,27 @@ func BenchmarkListInWorkspaces(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkListSubjectsOfAHundred times the list of the hundred people of a book: of its
+// own, of its shelf, of a group and of an organization.
+func BenchmarkListSubjectsOfAHundred(b *testing.B) {
+	w := newWorld(b, library, hundredPeople()...)
+	q := engine.SubjectsQuestion{Object: object(b, "book:b"), Name: "viewer", Type: "user", PageSize: 1000}
+	reads := 0
+	b.ReportAllocs()
+	before := processorTime(b)
+	for b.Loop() {
+		snap, err := w.store.Newest()
+		if err != nil {
+			b.Fatal(err)
+		}
+		page, err := engine.NewWalk(engine.Question{Schema: w.schema, Reader: snap}).Subjects(context.Background(), q)
+		if err != nil || len(page.Subjects) != 100 {
+			b.Fatal(len(page.Subjects), err)
+		}
+		reads += page.Cost.Reads
+		snap.Close()
+	}
+	b.ReportMetric(float64(processorTime(b)-before)/float64(b.N), "cpu-ns/op")
+	b.ReportMetric(float64(reads)/float64(b.N), "reads/op")
+}

@@ -184,17 +184,20 @@ func TestListOfObjectsStaysWithinItsBudget(t *testing.T) {
 	}
 }
 
-// The people of a book are found with one look at each thing on the way.
-func TestReadsOfAListOfSubjects(t *testing.T) {
+func hundredPeople() []string {
 	tuples := append(each("book:b#viewer@user:u%", 0, 20), each("shelf:s#editor@user:e%", 0, 20)...)
 	tuples = append(tuples, each("team:t#member@user:t%", 0, 20)...)
 	tuples = append(tuples, each("org:o#member@user:m%", 0, 40)...)
-	tuples = append(tuples, "book:b#editor@team:t#member", "book:b#shelf@shelf:s", "shelf:s#org@org:o", "book:b#hidden@user:u1")
+	return append(tuples, "book:b#editor@team:t#member", "book:b#shelf@shelf:s", "shelf:s#org@org:o", "book:b#hidden@user:u1")
+}
+
+// The people of a book are found with one look at each thing on the way.
+func TestReadsOfAListOfSubjects(t *testing.T) {
 	for _, c := range []struct {
 		name   rel.Name
 		listed int
 	}{{"viewer", 100}, {"browse", 99}, {"editor", 40}, {"", 100}} {
-		page, err := newWorld(t, library, tuples...).nobody().Subjects(context.Background(),
+		page, err := newWorld(t, library, hundredPeople()...).nobody().Subjects(context.Background(),
 			engine.SubjectsQuestion{Object: object(t, "book:b"), Name: c.name, Type: "user", PageSize: 1000})
 		if err != nil || len(page.Subjects) != c.listed || page.More {
 			t.Fatalf("%s: %d are listed, %v", c.name, len(page.Subjects), err)
