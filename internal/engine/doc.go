@@ -20,5 +20,5 @@
 // for, what stands on the object itself is judged before any other object is
 // touched, the right side of `&` and `-` is asked for only when the left side
 // holds, and a walk stops as soon as the asked pair is certain. Start reading at
-// Walk.Check, then walk.go.
+// Walk.Check, then walk.go; how an answer is explained begins at Walk.WhyCheck.
 package engine

@@ -77,6 +77,9 @@ type Cost struct {
 	Pairs int // (object, slot) pairs asked for
 }
 
+// And is what two costs come to together.
+func (c Cost) And(other Cost) Cost { return Cost{c.Reads + other.Reads, c.Pairs + other.Pairs} }
+
 // An Answer is what a principal holds of one name on one object. The zero Answer
 // denies.
 type Answer struct {
@@ -86,8 +89,10 @@ type Answer struct {
 	// time alone, as long as tuples and context stay the same. It may be earlier
 	// than the first actual change; never means that no such change will come.
 	ValidUntil rel.Expiry
-	Reason     *Reason // only where reasons were asked for
-	Cost       Cost
+	// Reason is by what the answer holds, and nothing else; only where reasons were
+	// asked for. What else there is to say is told by Walk.WhyCheck.
+	Reason *Reason
+	Cost   Cost
 }
 
 // An Access is all that a principal holds on one object. The zero Access is none.

@@ -1,236 +1,265 @@
 package engine
 
 import (
+	"context"
 	"slices"
 
+	"github.com/pemba-io/pemba/internal/fault"
 	"github.com/pemba-io/pemba/internal/rel"
 	"github.com/pemba-io/pemba/internal/schema"
 )
 
-// Bounds on a reason: an explanation is read by a person.
+// Bounds on an explanation, beside those of its reasons. It is asked for by a person
+// about one answer, and may cost more than that; where it would cost more than this,
+// it is cut.
 const (
-	reasonDepthMax = 64
-	reasonNodesMax = 1000
+	explainReadsMax   = 50_000
+	explainFollowsMax = 200_000
 )
 
-// A Reason says why a name holds on an object, as a tree of facts that each
-// follow from those below. What is denied has no reason yet: only its result.
-type Reason struct {
-	Object rel.Object
-	Name   string // a name, or an arrow as it is written
-	Result Result
-	Step   Step
-	Tuple  rel.Tuple // StepTuple: the tuple that was used
-	// Contextual says that Tuple came with the request instead of being stored.
-	Contextual bool
-	Because    []*Reason
-	Cut        bool // there is more below than was kept
+// An Explanation says why an answer is what it is.
+type Explanation struct {
+	Reason *Reason
+	// Openings are tuples that would each turn a denial round, by itself.
+	Openings []rel.Tuple
+	Cost     Cost // beside the answer's
 }
 
-// A Step says how a reason follows from those below it.
-type Step uint8
-
-const (
-	StepNone      Step = iota // nothing holds
-	StepTuple                 // Tuple is stored; its subject is the principal, or holds by what is below
-	StepItself                // the principal presents this userset
-	StepAnyOf                 // one of several holds
-	StepAllOf                 // all of several hold
-	StepMinus                 // the one below holds, and what would take it away does not
-	StepRoleBelow             // a higher role holds
-	StepInherited             // the same role holds on an object that this one inherits from
-)
-
-// Path is the tuples of a reason that is a single path, from the object asked
-// for to the principal; where it branches, of all branches in order.
-func (r *Reason) Path() []rel.Tuple {
-	var path []rel.Tuple
-	var walk func(*Reason)
-	walk = func(r *Reason) {
-		if r.Step == StepTuple || r.Step == StepInherited {
-			path = append(path, r.Tuple)
-		}
-		for _, b := range r.Because {
-			walk(b)
+// WhyCheck explains the answer to a Check of this walk, which was asked for reasons.
+// It never changes the answer, and where its own budget or the caller's time runs
+// out, it is cut; what fails is reading.
+func (w *Walk) WhyCheck(ctx context.Context, object rel.Object, name rel.Name, answer Answer) (Explanation, error) {
+	d, err := w.schema.MustDefine(object.Type())
+	if err != nil {
+		return Explanation{}, err
+	}
+	declared, err := d.MustHave(name)
+	if err != nil {
+		return Explanation{}, err
+	}
+	e := w.explainer(ctx)
+	p := pair{w.node(object, d), declared.Slot}
+	var reason *Reason
+	if answer.Result == Denied {
+		reason = e.denied(p, 0)
+		e.work()
+	} else {
+		reason = e.holds(p, telling{})
+		e.work()
+	}
+	reason = reason.tidied().within(reasonDepthMax)
+	if reason.Step == StepAnyOf || reason.Step == StepRoleBelow {
+		for _, way := range reason.Because {
+			way.Role = roleOf(way, object, d)
 		}
 	}
-	if r != nil {
-		walk(r)
+	explanation := Explanation{Reason: reason}
+	if answer.Result == Denied {
+		explanation.Openings = e.openings(object, []pair{p}, func(w *Walk) (bool, error) {
+			a, err := w.Check(ctx, object, name)
+			return a.Result == Granted, err
+		})
 	}
-	return path
+	explanation.Cost = e.cost()
+	return explanation, e.failure()
 }
 
-type causeKind uint8
-
-const (
-	byExpression causeKind = iota // the pair's expression says so
-	byTuple                       // a tuple on the pair's object
-	byAll                         // all tuples of a relation on the pair's object
-	byItself                      // the principal presents this userset
-)
-
-// A cause is why a pair was raised. at orders raises: what a raise relied on was
-// raised before it, and so no reason leads back to itself.
-type cause struct {
-	kind  causeKind
-	at    int
-	tuple rel.Tuple // byTuple
-	of    operands  // byExpression
-	from  pair      // byTuple: what holds on the subject; zero where it is the principal
-}
-
-// remember keeps why a slot came to hold what it holds now: the last raise made
-// it hold most.
-func (n *node) remember(s schema.Slot, why cause) {
-	if n.causes == nil {
-		n.causes = make(map[schema.Slot]cause)
+// WhyAccess explains an Access of this walk likewise: the role, or, where there is
+// none, its absence.
+func (w *Walk) WhyAccess(ctx context.Context, object rel.Object, access Access) (Explanation, error) {
+	d, err := w.schema.MustDefine(object.Type())
+	if err != nil {
+		return Explanation{}, err
 	}
-	n.causes[s] = why
+	e := w.explainer(ctx)
+	n := w.node(object, d)
+	top := &Reason{Object: object, Step: StepAnyOf}
+	e.access(top, n, access)
+	e.work()
+	e.finish(top, d)
+	explanation := Explanation{Reason: top}
+	if access.Role == "" && access.ConditionalRole == "" && (len(d.Ladder()) > 0 || top.Result == Denied) {
+		explanation.Openings = e.openings(object, whole(n), func(w *Walk) (bool, error) {
+			a, err := w.Access(ctx, object)
+			return a.Role != "" || len(d.Ladder()) == 0 && len(a.Permissions) > 0, err
+		})
+	}
+	explanation.Cost = e.cost()
+	return explanation, e.failure()
 }
 
-// explainer builds one tree.
+// roleOf is the role that a way gives on the object that was asked about: the
+// highest that it goes through there.
+func roleOf(way *Reason, object rel.Object, d *schema.Definition) rel.Name {
+	rank := -1
+	for way != nil && way.Object == object && way.Result != Denied {
+		rank = max(rank, slices.IndexFunc(d.Ladder(), func(role *schema.Declared) bool { return string(role.Name) == way.Name }))
+		if len(way.Because) == 0 {
+			break
+		}
+		way = way.Because[0]
+	}
+	if rank < 0 {
+		return ""
+	}
+	return d.Ladder()[rank].Name
+}
+
+// An explainer builds one tree. It first tells by what something holds, from what
+// the walk has kept; then, in the order in which it was met, what else there is, for
+// which it lets the walk go on.
 type explainer struct {
 	walk  *Walk
 	nodes int
+	later []func()
+	told  map[pair]bool // denials that are in the tree already
+	above *trail        // what a denial stands below that holds: nothing in it may lead back there
+
+	readsBegan, pairsBegan int
+	readsStop, followsStop int
+	followed               int  // causes
+	spent                  bool // the walk may not go on: what it has not finished is not known
 }
 
-func (w *Walk) reason(n *node, s schema.Slot) *Reason {
-	e := explainer{walk: w}
-	return e.pair(pair{n, s}, 0)
+func (w *Walk) explainer(ctx context.Context) *explainer {
+	reads, readsMax := w.reader.Reads(), min(explainReadsMax, w.readsMax)
+	// The explainer stops between two steps of the walk, which is of use afterwards.
+	// The walk stops by itself, and for good, where one step goes far beyond that.
+	w.ctx, w.readsStop, w.followsStop, w.carriedStop = ctx, reads+2*readsMax, w.follows+followsMax, w.carried+carriedMax
+	e := &explainer{
+		walk: w, told: make(map[pair]bool), readsBegan: reads, pairsBegan: w.pairs,
+		readsStop: reads + readsMax, followsStop: w.follows + explainFollowsMax,
+	}
+	e.spent = w.err != nil
+	return e
 }
 
-// reasonOfAccess is the reason of the effective role, or, where there is none, of
-// each permission. Where nothing is certain, it is that of what hangs on a condition:
-// the role possible, or each permission.
-func (w *Walk) reasonOfAccess(n *node, access Access, top, possible schema.Slot) *Reason {
-	result, permissions := Granted, access.Permissions
-	switch {
-	case access.Role != "":
-		return w.reason(n, top)
-	case len(permissions) > 0:
-	case access.ConditionalRole != "":
-		return w.reason(n, possible)
+func (e *explainer) cost() Cost {
+	return Cost{Reads: e.walk.reader.Reads() - e.readsBegan, Pairs: e.walk.pairs - e.pairsBegan}
+}
+
+// failure is why nothing could be explained at all. That a budget or the time ran
+// out is no failure: the answer stands.
+func (e *explainer) failure() error {
+	switch err := e.walk.err; {
+	case fault.Is(err, fault.WalkMustStayWithinBudget), fault.Is(err, fault.DeadlineMustNotPass), fault.Is(err, fault.CallerMustStay):
+		return nil
 	default:
-		result, permissions = Conditional, access.ConditionalPermissions
+		return err
 	}
-	all := &Reason{Object: n.object, Step: StepAllOf}
-	e := explainer{walk: w}
-	for _, name := range permissions {
-		all.Result = result
-		e.below(all, pair{n, n.definition.Name(name).Slot}, 0)
-	}
-	if all.Result == Denied {
-		all.Step = StepNone
-	}
-	return all
 }
 
-func (e *explainer) pair(p pair, depth int) *Reason {
-	plan := p.plan()
-	r := &Reason{Object: p.node.object, Name: plan.Label, Result: p.node.held.Of(p.slot)}
-	if r.Result == Denied {
-		r.Cut = true // how far its paths got is not told
-		return r
+// work does what was put off.
+func (e *explainer) work() {
+	for len(e.later) > 0 {
+		next := e.later[0]
+		e.later = e.later[1:]
+		next()
 	}
-	why := p.node.causes[p.slot]
-	switch why.kind {
-	case byItself:
-		r.Step = StepItself
-	case byTuple:
-		r.Step = StepTuple
-		e.shows(r, why.tuple)
-		if why.from.node != nil {
-			e.below(r, why.from, depth)
+}
+
+// exhausted reports whether nothing more may be read.
+func (e *explainer) exhausted() bool {
+	e.spent = e.spent || e.walk.err != nil || e.walk.reader.Reads() > e.readsStop || e.walk.follows > e.followsStop
+	return e.spent
+}
+
+// settle lets the walk finish what it was asked, so that all that was asked is exact;
+// it reports whether it may.
+func (e *explainer) settle() bool {
+	for !e.exhausted() {
+		if !e.walk.step() {
+			return e.walk.err == nil
 		}
-	case byAll:
-		r.Step = StepAllOf
-		for _, each := range p.node.alls[p.slot].found {
-			e.oneOfAll(r, p, plan.Label, each, depth)
+	}
+	return false
+}
+
+// value is what a pair holds, and whether that is known.
+func (e *explainer) value(p pair) (r Result, known bool) {
+	if r = p.node.held.Of(p.slot); r == Granted {
+		return r, true
+	}
+	if e.exhausted() {
+		return Denied, false
+	}
+	e.walk.want(p.node, p.slot)
+	if !e.settle() {
+		return Denied, false
+	}
+	return p.node.held.Of(p.slot), true
+}
+
+// valueOf is what an expression of a node comes to, and whether that is known.
+func (e *explainer) valueOf(n *node, x *schema.Expr) (r Result, known bool) {
+	if e.exhausted() {
+		return Denied, false
+	}
+	for s := range x.Slots().All() {
+		e.walk.want(n, s)
+	}
+	if !e.settle() {
+		return Denied, false
+	}
+	return e.walk.exactly(n, x), true
+}
+
+// exactly evaluates an expression whose slots are exact.
+func (w *Walk) exactly(n *node, x *schema.Expr) Result {
+	switch x.Op {
+	case schema.OpSelf:
+		if w.principal.Holds(rel.Of(n.object)) {
+			return Granted
 		}
-	case byExpression:
-		e.expression(r, p, plan, why, depth)
-	}
-	return r
-}
-
-// oneOfAll adds the tuple of one object, and what holds there.
-func (e *explainer) oneOfAll(r *Reason, p pair, label string, why cause, depth int) {
-	if e.nodes++; e.nodes > reasonNodesMax {
-		r.Cut = true
-		return
-	}
-	one := &Reason{
-		Object: p.node.object, Name: label, Step: StepTuple,
-		Result: min(e.walk.decide(why.tuple), why.from.node.held.Of(why.from.slot)),
-	}
-	e.shows(one, why.tuple)
-	e.below(one, why.from, depth+1)
-	r.Because = append(r.Because, one)
-}
-
-// shows puts the tuple into a reason, and says where it came from.
-func (e *explainer) shows(r *Reason, t rel.Tuple) {
-	r.Tuple = t
-	r.Contextual = e.walk.brought != nil && e.walk.brought.isContextual(t)
-}
-
-// below adds what a reason follows from, or marks that there is more than is kept.
-func (e *explainer) below(r *Reason, p pair, depth int) {
-	if e.nodes++; depth >= reasonDepthMax || e.nodes > reasonNodesMax {
-		r.Cut = true
-		return
-	}
-	r.Because = append(r.Because, e.pair(p, depth+1))
-}
-
-// expression explains a computed pair by the operands that made it hold.
-func (e *explainer) expression(r *Reason, p pair, plan *schema.SlotPlan, why cause, depth int) {
-	d := p.node.definition
-	switch {
-	case why.of.minus:
-		r.Step = StepMinus
-	case len(why.of.slots) > 1:
-		r.Step = StepAllOf
-	case len(why.of.slots) == 0: // `self`: the principal presents the object
-		r.Step = StepItself
-	case plan.IsRole && d.IsRole(why.of.slots[0]) && d.Above(why.of.slots[0], p.slot):
-		r.Step = StepRoleBelow
+		return Denied
+	case schema.OpSlot:
+		return n.held.Of(x.Slot)
+	case schema.OpUnion:
+		return max(w.exactly(n, x.Left), w.exactly(n, x.Right))
+	case schema.OpIntersection:
+		return min(w.exactly(n, x.Left), w.exactly(n, x.Right))
+	case schema.OpExclusion:
+		return w.exactly(n, x.Left).Minus(w.exactly(n, x.Right))
 	default:
-		r.Step = StepAnyOf
+		return Denied
 	}
-	for _, s := range why.of.slots {
-		e.below(r, pair{p.node, s}, depth)
-		if arrow := d.Plan(s); arrow.Kind == schema.Arrow && plan.IsRole && d.Inherited(arrow, plan) && len(r.Because) > 0 {
-			r.Because[len(r.Because)-1].Step = StepInherited
+}
+
+// room takes room for one more reason at a depth, where there is any.
+func (e *explainer) room(depth int) bool {
+	if depth >= reasonStepsMax || e.nodes >= reasonNodesMax {
+		return false
+	}
+	e.nodes++
+	return true
+}
+
+// add puts a reason below another, where there is room for it, and one to put;
+// otherwise it is cut.
+func (e *explainer) add(r *Reason, depth int, below func(depth int) *Reason) {
+	if e.room(depth + 1) {
+		if b := below(depth + 1); b != nil {
+			r.Because = append(r.Because, b)
+			return
 		}
 	}
-	// A role that is held by its own stored part is that tuple, not a choice.
-	if r.Step == StepAnyOf && len(r.Because) == 1 && r.Because[0].Name == r.Name {
-		*r = *r.Because[0]
+	r.Cut = true
+}
+
+// over begins the reason of one tuple on an object.
+func (e *explainer) over(name string, step Step, t rel.Tuple, r Result) *Reason {
+	return &Reason{
+		Object: t.Object, Name: name, Result: r, Step: step, Tuple: t,
+		Contextual:     e.walk.brought != nil && e.walk.brought.isContextual(t),
+		ConditionFalse: e.walk.decide(t) == Denied,
 	}
 }
 
-// operands are the slots that together made an expression hold: of a union the
-// side that held first, of an intersection both, of an exclusion the left; minus
-// says that an exclusion was crossed, whose right side was finished.
-type operands struct {
-	slots []schema.Slot
-	minus bool
-}
-
-// operand is a single slot, where reasons are asked for.
-func (w *Walk) operand(s schema.Slot) operands {
-	if !w.explain {
-		return operands{}
+// operandsOf are the operands of an operator that may be written without
+// parentheses around several of it.
+func operandsOf(op schema.ExprOp, x *schema.Expr) []*schema.Expr {
+	if x.Op != op {
+		return []*schema.Expr{x}
 	}
-	return operands{slots: []schema.Slot{s}}
-}
-
-func (a operands) and(b operands) operands {
-	for _, s := range b.slots {
-		if !slices.Contains(a.slots, s) {
-			a.slots = append(a.slots, s)
-		}
-	}
-	return operands{a.slots, a.minus || b.minus}
+	return append(operandsOf(op, x.Left), operandsOf(op, x.Right)...)
 }

@@ -23,6 +23,7 @@ type Walk struct {
 	principal rel.Principal
 	readsMax  int
 	explain   bool
+	question  *Question // as it was asked, only where reasons are asked for
 
 	brought  *contextual      // nil where the request brings no tuples
 	given    *condition.Given // what the request brings for caveats
@@ -55,6 +56,10 @@ func NewWalk(q Question) *Walk {
 	if q.ReadsMax == 0 {
 		q.ReadsMax = ReadsMax
 	}
+	var question *Question
+	if q.Explain {
+		question = new(q)
+	}
 	var brought *contextual
 	if len(q.Contextual) > 0 {
 		brought = withContextual(q.Reader, q.Contextual, q.Time)
@@ -67,6 +72,7 @@ func NewWalk(q Question) *Walk {
 		principal: q.Principal,
 		readsMax:  q.ReadsMax,
 		explain:   q.Explain,
+		question:  question,
 		given:     condition.NewGiven(q.Context),
 		nodes:     make(map[rel.Object]*node),
 		work:      make([]stratum, q.Schema.Strata()),
