@@ -45,6 +45,7 @@ func accessResponse(a service.AccessAnswer) *pembav1.EffectiveAccessResponse {
 		Missing:                missingToProto(a.Missing, missingBytesMax),
 		ValidUntil:             expiryToProto(a.ValidUntil),
 		Explanation:            reasonToProto(a.Reason),
+		Openings:               openingsToProto(a.Openings),
 		GrantableRoles:         texts(a.Grantable),
 		RevocableRoles:         texts(a.Revocable),
 	}

@@ -56,6 +56,7 @@ func checkResponse(a service.CheckAnswer) *pembav1.CheckResponse {
 		Missing:     missingToProto(a.Missing, missingBytesMax),
 		ValidUntil:  expiryToProto(a.ValidUntil),
 		Explanation: reasonToProto(a.Reason),
+		Openings:    openingsToProto(a.Openings),
 	}
 }
 

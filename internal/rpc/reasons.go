@@ -5,6 +5,7 @@ import (
 
 	pembav1 "github.com/pemba-io/pemba/gen/pemba/v1"
 	"github.com/pemba-io/pemba/internal/engine"
+	"github.com/pemba-io/pemba/internal/rel"
 )
 
 // explanationBytesMax bounds an explanation: a thousand reasons about the
@@ -21,6 +22,15 @@ func reasonToProto(r *engine.Reason) *pembav1.Reason {
 	return e.reason(r)
 }
 
+// openingsToProto are the tuples that would open a denial.
+func openingsToProto(openings []rel.Tuple) []*pembav1.Tuple {
+	var tuples []*pembav1.Tuple
+	for _, t := range openings {
+		tuples = append(tuples, tupleToProto(t))
+	}
+	return tuples
+}
+
 // An explanation is converted depth first, so that where it is cut for its
 // size, the deciding path is what is kept.
 type explanation struct{ room int }
@@ -32,11 +42,10 @@ func (e *explanation) reason(r *engine.Reason) *pembav1.Reason {
 		Result: resultToProto(r.Result),
 		Step:   stepToProto(r),
 		Cut:    r.Cut,
-	}
-	if r.Step == engine.StepNone && r.Result == engine.Denied {
-		// The engine does not say why not: that nothing gives the name would be
-		// untrue where something takes it away, or gives a part of what is needed.
-		x.Cut = true
+		Role:   string(r.Role),
+
+		ConditionFalse: r.ConditionFalse,
+		Omitted:        uint32(r.Omitted),
 	}
 	if r.Step == engine.StepTuple || r.Step == engine.StepInherited {
 		x.Tuple, x.Contextual = tupleToProto(r.Tuple), r.Contextual

@@ -35,6 +35,9 @@ type Brought struct {
 type CheckAnswer struct {
 	Snapshot rel.Snapshot
 	engine.Answer
+	// Openings are tuples that would each turn a denial round, where an explanation
+	// was asked for.
+	Openings []rel.Tuple
 }
 
 // Check answers one question about access.
@@ -49,11 +52,17 @@ func (s *Service) Check(ctx context.Context, q CheckQuery) (CheckAnswer, error) 
 	if err := v.knows(q.Item); err != nil {
 		return CheckAnswer{}, err
 	}
-	answer, err := s.walk(v, q.Item.Principal, q.Item.Brought, q.Explain).Check(ctx, q.Item.Object, q.Item.Name)
+	walk := s.walk(v, q.Item.Principal, q.Item.Brought, q.Explain)
+	answer, err := walk.Check(ctx, q.Item.Object, q.Item.Name)
+	if err != nil || !q.Explain {
+		return CheckAnswer{v.Token(), answer, nil}, err
+	}
+	why, err := walk.WhyCheck(ctx, q.Item.Object, q.Item.Name, answer)
 	if err != nil {
 		return CheckAnswer{}, err
 	}
-	return CheckAnswer{v.Token(), answer}, nil
+	answer.Reason, answer.Cost = why.Reason, answer.Cost.And(why.Cost)
+	return CheckAnswer{v.Token(), answer, why.Openings}, nil
 }
 
 // An AccessQuery asks for all that a principal holds on an object.
@@ -72,6 +81,7 @@ type AccessQuery struct {
 type AccessAnswer struct {
 	Snapshot rel.Snapshot
 	engine.Access
+	Openings []rel.Tuple // as of a CheckAnswer
 	// Grantable and Revocable are the roles that the subject may give somebody and
 	// take away from somebody, lowest first, where that was asked.
 	Grantable, Revocable []rel.Name
@@ -89,11 +99,19 @@ func (s *Service) EffectiveAccess(ctx context.Context, q AccessQuery) (AccessAns
 	if err := v.knows(CheckItem{Object: q.Object, Principal: q.Principal, Brought: q.Brought}); err != nil {
 		return AccessAnswer{}, err
 	}
-	access, err := s.walk(v, q.Principal, q.Brought, q.Explain).Access(ctx, q.Object)
+	walk := s.walk(v, q.Principal, q.Brought, q.Explain)
+	access, err := walk.Access(ctx, q.Object)
 	if err != nil {
 		return AccessAnswer{}, err
 	}
 	answer := AccessAnswer{Snapshot: v.Token(), Access: access}
+	if q.Explain {
+		why, err := walk.WhyAccess(ctx, q.Object, access)
+		if err != nil {
+			return AccessAnswer{}, err
+		}
+		answer.Reason, answer.Openings, answer.Cost = why.Reason, why.Openings, access.Cost.And(why.Cost)
+	}
 	if q.Grantable {
 		answer.Grantable, answer.Revocable, err = s.grantable(ctx, v, q)
 	}

@@ -226,13 +226,14 @@ const (
 	// Not sent.
 	Reason_STEP_UNSPECIFIED Reason_Step = 0
 	// `tuple` gives the name to its subject. `because` is empty where that subject is one of the
-	// principal's, or a wildcard of its type; otherwise it explains why the principal holds the
-	// userset that the tuple names.
+	// principal's, or a wildcard of its type; otherwise it explains the principal's hold on the
+	// userset that the tuple names. `result` is what this tuple alone gives.
 	Reason_STEP_TUPLE Reason_Step = 1
-	// One of the parts in `because` suffices: a union, or a permission that is another name.
+	// One of the parts in `because` suffices: a union, several tuples, or a permission that is
+	// another name.
 	Reason_STEP_ANY_OF Reason_Step = 2
 	// All of the parts in `because` are needed: an intersection, or an arrow over all of its
-	// objects.
+	// objects. Of a denial those that fail stand first.
 	Reason_STEP_ALL_OF Reason_Step = 3
 	// The first entry of `because` less the others: an exclusion, or roles with an `except`. What
 	// could have been taken away, and was not, is left out.
@@ -241,7 +242,7 @@ const (
 	// one.
 	Reason_STEP_ROLE_BELOW Reason_Step = 5
 	// The name comes from another object: `tuple` leads there, and `because` says what the
-	// principal holds on it.
+	// principal holds on it; it is empty where the tuple leads to nothing that has the name.
 	Reason_STEP_INHERITED Reason_Step = 6
 	// The principal holds the name by being it: the object itself is one of its subjects and the
 	// schema says `self`, or the userset `object#name` is.
@@ -989,16 +990,20 @@ func (x *Source) GetThrough() string {
 // Reason explains the result of one name on one object for one principal. It is a tree: what a
 // reason stands on is in `because`. Where one path decides the result, every reason on it has a
 // single entry in `because`, and the tree reads as that path. Otherwise the entry that decided
-// stands first; after it come the runners-up, with their roles, and what took access away.
+// stands first; after it come the runners-up, and what an exclusion or a false condition took
+// away. Of a denial the tree shows how far each path got, the furthest first.
 //
-// An explanation is for people and for debugging: what it shows is true, but it need not show
-// every way to the same result. It holds at most 1,000 reasons.
+// An explanation is for people and for debugging: what it shows is true, and never differs from
+// the answer, but it need not show every way to the same result. What has expired is not shown. It
+// holds at most 1,000 reasons, 64 of them inside one another, in about 1 MiB, and has a budget of
+// work beside the answer's. Where it would need more, it is cut; the answer is the same.
 type Reason struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The object that this reason is about.
 	Object string `protobuf:"bytes,1,opt,name=object,proto3" json:"object,omitempty"`
-	// The name that is explained: a relation, permission or role of the object's definition. Empty
-	// for a part of an expression that has no name of its own.
+	// What is explained: a relation, permission or role of the object's definition, or an arrow as
+	// the schema writes it (`organization->member`). Empty for a part of an expression that has no
+	// name of its own, and for the object as a whole, at the top of an EffectiveAccess.
 	Name string `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
 	// What the principal's access by this reason is.
 	Result Result `protobuf:"varint,3,opt,name=result,proto3,enum=pemba.v1.Result" json:"result,omitempty"`
@@ -1011,13 +1016,19 @@ type Reason struct {
 	Contextual bool `protobuf:"varint,6,opt,name=contextual,proto3" json:"contextual,omitempty"`
 	// What this reason stands on, the deciding entry first.
 	Because []*Reason `protobuf:"bytes,7,rep,name=because,proto3" json:"because,omitempty"`
-	// True when the tree goes on here and is not shown: it was shown before, the explanation
-	// reached its bound, or the server does not explain denials.
+	// True when the tree goes on here and is not shown: it was shown before, it is of no interest,
+	// or the explanation reached its bound.
 	Cut bool `protobuf:"varint,8,opt,name=cut,proto3" json:"cut,omitempty"`
 	// The role of the asked object that the path through this reason gives; set on the alternatives
 	// directly below the top, so that runners-up can be told apart. Empty elsewhere, and where the
 	// object has no roles.
-	Role          string `protobuf:"bytes,9,opt,name=role,proto3" json:"role,omitempty"`
+	Role string `protobuf:"bytes,9,opt,name=role,proto3" json:"role,omitempty"`
+	// True when the caveat of `tuple` came to false, with the values that the tuple and the request
+	// bring: the tuple gives nothing, whatever is in `because`.
+	ConditionFalse bool `protobuf:"varint,10,opt,name=condition_false,json=conditionFalse,proto3" json:"condition_false,omitempty"`
+	// How many entries at least `because` has less than there are. Zero where that was not counted;
+	// set only beside `cut`.
+	Omitted       uint32 `protobuf:"varint,11,opt,name=omitted,proto3" json:"omitted,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1113,6 +1124,20 @@ func (x *Reason) GetRole() string {
 		return x.Role
 	}
 	return ""
+}
+
+func (x *Reason) GetConditionFalse() bool {
+	if x != nil {
+		return x.ConditionFalse
+	}
+	return false
+}
+
+func (x *Reason) GetOmitted() uint32 {
+	if x != nil {
+		return x.Omitted
+	}
+	return 0
 }
 
 // Revision is one committed write of a store: all of it or none, in one total order, with commit
@@ -1458,7 +1483,7 @@ const file_pemba_v1_common_proto_rawDesc = "" +
 	"\x06Source\x12\x12\n" +
 	"\x04role\x18\x01 \x01(\tR\x04role\x12%\n" +
 	"\x05tuple\x18\x02 \x01(\v2\x0f.pemba.v1.TupleR\x05tuple\x12\x18\n" +
-	"\athrough\x18\x03 \x01(\tR\athrough\"\xcf\x03\n" +
+	"\athrough\x18\x03 \x01(\tR\athrough\"\x92\x04\n" +
 	"\x06Reason\x12\x16\n" +
 	"\x06object\x18\x01 \x01(\tR\x06object\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12(\n" +
@@ -1470,7 +1495,10 @@ const file_pemba_v1_common_proto_rawDesc = "" +
 	"contextual\x12*\n" +
 	"\abecause\x18\a \x03(\v2\x10.pemba.v1.ReasonR\abecause\x12\x10\n" +
 	"\x03cut\x18\b \x01(\bR\x03cut\x12\x12\n" +
-	"\x04role\x18\t \x01(\tR\x04role\"\xaa\x01\n" +
+	"\x04role\x18\t \x01(\tR\x04role\x12'\n" +
+	"\x0fcondition_false\x18\n" +
+	" \x01(\bR\x0econditionFalse\x12\x18\n" +
+	"\aomitted\x18\v \x01(\rR\aomitted\"\xaa\x01\n" +
 	"\x04Step\x12\x14\n" +
 	"\x10STEP_UNSPECIFIED\x10\x00\x12\x0e\n" +
 	"\n" +

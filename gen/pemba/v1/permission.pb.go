@@ -249,7 +249,14 @@ type CheckResponse struct {
 	// changes the answer.
 	ValidUntil *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=valid_until,json=validUntil,proto3" json:"valid_until,omitempty"`
 	// Why the result is what it is, the asked name at the top. Present only where `explain` was set.
-	Explanation   *Reason `protobuf:"bytes,6,opt,name=explanation,proto3" json:"explanation,omitempty"`
+	Explanation *Reason `protobuf:"bytes,6,opt,name=explanation,proto3" json:"explanation,omitempty"`
+	// Tuples each of which by itself would make this answer RESULT_GRANTED, at most 10: every one was
+	// asked about as a contextual tuple, at the same snapshot and time. They are about the
+	// principal's own subjects, on objects that the question met, and carry no condition; the lowest
+	// role comes first, then what is nearest to the object. Whether they may be written is for a
+	// Write to say: multiplicities, one-role rules and grant rules are not judged. Empty unless
+	// `explain` was set and `result` is RESULT_DENIED, and where no such tuple was found.
+	Openings      []*Tuple `protobuf:"bytes,7,rep,name=openings,proto3" json:"openings,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -322,6 +329,13 @@ func (x *CheckResponse) GetValidUntil() *timestamppb.Timestamp {
 func (x *CheckResponse) GetExplanation() *Reason {
 	if x != nil {
 		return x.Explanation
+	}
+	return nil
+}
+
+func (x *CheckResponse) GetOpenings() []*Tuple {
+	if x != nil {
+		return x.Openings
 	}
 	return nil
 }
@@ -848,14 +862,20 @@ type EffectiveAccessResponse struct {
 	// A time before which this answer, at this snapshot and with the same request, cannot change.
 	// Absent when the passing of time alone never changes it.
 	ValidUntil *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=valid_until,json=validUntil,proto3" json:"valid_until,omitempty"`
-	// Why the role is what it is. It begins with the path that gives the effective role; after it come
-	// the runners-up with their roles, and what took access away. Where no role and no permission is
-	// certain, it is of `conditional_role`, or else of the conditional permissions. Present only where
-	// `explain` was set.
+	// Why the role is what it is. Its top is about the object as a whole, STEP_ANY_OF; below it the
+	// path that gives the effective role comes first, then the runners-up with their roles, the highest
+	// first, and what took a higher role away. Where there is no role, it is of the permissions; where
+	// neither is certain, of `conditional_role`, or else of the conditional permissions; where there is
+	// nothing, of the absence of every role, or of the permissions of a definition without roles.
+	// Present only where `explain` was set.
 	Explanation *Reason `protobuf:"bytes,9,opt,name=explanation,proto3" json:"explanation,omitempty"`
 	// What `conditional_role` and `conditional_permissions` hang on, at most 100. Empty where both
 	// are.
-	Missing       []*Missing `protobuf:"bytes,10,rep,name=missing,proto3" json:"missing,omitempty"`
+	Missing []*Missing `protobuf:"bytes,10,rep,name=missing,proto3" json:"missing,omitempty"`
+	// Tuples each of which by itself would give some role, or, where the definition has no roles, some
+	// permission: at most 10, as CheckResponse.openings. Empty unless `explain` was set and there is
+	// neither `role` nor `conditional_role`, and where no such tuple was found.
+	Openings      []*Tuple `protobuf:"bytes,11,rep,name=openings,proto3" json:"openings,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -956,6 +976,13 @@ func (x *EffectiveAccessResponse) GetExplanation() *Reason {
 func (x *EffectiveAccessResponse) GetMissing() []*Missing {
 	if x != nil {
 		return x.Missing
+	}
+	return nil
+}
+
+func (x *EffectiveAccessResponse) GetOpenings() []*Tuple {
+	if x != nil {
+		return x.Openings
 	}
 	return nil
 }
@@ -1966,7 +1993,7 @@ const file_pemba_v1_permission_proto_rawDesc = "" +
 	"\x13additional_subjects\x18\x06 \x03(\tR\x12additionalSubjects\x121\n" +
 	"\acontext\x18\a \x01(\v2\x17.google.protobuf.StructR\acontext\x12<\n" +
 	"\x11contextual_tuples\x18\b \x03(\v2\x0f.pemba.v1.TupleR\x10contextualTuples\x12\x18\n" +
-	"\aexplain\x18\t \x01(\bR\aexplain\"\x8d\x02\n" +
+	"\aexplain\x18\t \x01(\bR\aexplain\"\xba\x02\n" +
 	"\rCheckResponse\x12\x1a\n" +
 	"\bsnapshot\x18\x01 \x01(\tR\bsnapshot\x12\x18\n" +
 	"\agranted\x18\x02 \x01(\bR\agranted\x12(\n" +
@@ -1974,7 +2001,8 @@ const file_pemba_v1_permission_proto_rawDesc = "" +
 	"\amissing\x18\x04 \x03(\v2\x11.pemba.v1.MissingR\amissing\x12;\n" +
 	"\vvalid_until\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"validUntil\x122\n" +
-	"\vexplanation\x18\x06 \x01(\v2\x10.pemba.v1.ReasonR\vexplanation\"\x92\x01\n" +
+	"\vexplanation\x18\x06 \x01(\v2\x10.pemba.v1.ReasonR\vexplanation\x12+\n" +
+	"\bopenings\x18\a \x03(\v2\x0f.pemba.v1.TupleR\bopenings\"\x92\x01\n" +
 	"\x11BatchCheckRequest\x12\x14\n" +
 	"\x05store\x18\x01 \x01(\tR\x05store\x127\n" +
 	"\vconsistency\x18\x02 \x01(\v2\x15.pemba.v1.ConsistencyR\vconsistency\x12.\n" +
@@ -2010,7 +2038,7 @@ const file_pemba_v1_permission_proto_rawDesc = "" +
 	"\acontext\x18\x06 \x01(\v2\x17.google.protobuf.StructR\acontext\x12<\n" +
 	"\x11contextual_tuples\x18\a \x03(\v2\x0f.pemba.v1.TupleR\x10contextualTuples\x12\x18\n" +
 	"\aexplain\x18\b \x01(\bR\aexplain\x126\n" +
-	"\x17include_grantable_roles\x18\t \x01(\bR\x15includeGrantableRoles\"\xbf\x03\n" +
+	"\x17include_grantable_roles\x18\t \x01(\bR\x15includeGrantableRoles\"\xec\x03\n" +
 	"\x17EffectiveAccessResponse\x12\x1a\n" +
 	"\bsnapshot\x18\x01 \x01(\tR\bsnapshot\x12\x12\n" +
 	"\x04role\x18\x02 \x01(\tR\x04role\x12 \n" +
@@ -2023,7 +2051,8 @@ const file_pemba_v1_permission_proto_rawDesc = "" +
 	"validUntil\x122\n" +
 	"\vexplanation\x18\t \x01(\v2\x10.pemba.v1.ReasonR\vexplanation\x12+\n" +
 	"\amissing\x18\n" +
-	" \x03(\v2\x11.pemba.v1.MissingR\amissing\"\xb3\x01\n" +
+	" \x03(\v2\x11.pemba.v1.MissingR\amissing\x12+\n" +
+	"\bopenings\x18\v \x03(\v2\x0f.pemba.v1.TupleR\bopenings\"\xb3\x01\n" +
 	"\rExpandRequest\x12\x14\n" +
 	"\x05store\x18\x01 \x01(\tR\x05store\x127\n" +
 	"\vconsistency\x18\x02 \x01(\v2\x15.pemba.v1.ConsistencyR\vconsistency\x12\x16\n" +
@@ -2183,62 +2212,64 @@ var file_pemba_v1_permission_proto_depIdxs = []int32{
 	25, // 4: pemba.v1.CheckResponse.missing:type_name -> pemba.v1.Missing
 	26, // 5: pemba.v1.CheckResponse.valid_until:type_name -> google.protobuf.Timestamp
 	27, // 6: pemba.v1.CheckResponse.explanation:type_name -> pemba.v1.Reason
-	21, // 7: pemba.v1.BatchCheckRequest.consistency:type_name -> pemba.v1.Consistency
-	4,  // 8: pemba.v1.BatchCheckRequest.items:type_name -> pemba.v1.BatchCheckItem
-	22, // 9: pemba.v1.BatchCheckItem.context:type_name -> google.protobuf.Struct
-	23, // 10: pemba.v1.BatchCheckItem.contextual_tuples:type_name -> pemba.v1.Tuple
-	6,  // 11: pemba.v1.BatchCheckResponse.answers:type_name -> pemba.v1.BatchCheckAnswer
-	7,  // 12: pemba.v1.BatchCheckAnswer.answer:type_name -> pemba.v1.CheckAnswer
-	28, // 13: pemba.v1.BatchCheckAnswer.error:type_name -> pemba.v1.Error
-	24, // 14: pemba.v1.CheckAnswer.result:type_name -> pemba.v1.Result
-	25, // 15: pemba.v1.CheckAnswer.missing:type_name -> pemba.v1.Missing
-	26, // 16: pemba.v1.CheckAnswer.valid_until:type_name -> google.protobuf.Timestamp
-	21, // 17: pemba.v1.EffectiveAccessRequest.consistency:type_name -> pemba.v1.Consistency
-	22, // 18: pemba.v1.EffectiveAccessRequest.context:type_name -> google.protobuf.Struct
-	23, // 19: pemba.v1.EffectiveAccessRequest.contextual_tuples:type_name -> pemba.v1.Tuple
-	26, // 20: pemba.v1.EffectiveAccessResponse.valid_until:type_name -> google.protobuf.Timestamp
-	27, // 21: pemba.v1.EffectiveAccessResponse.explanation:type_name -> pemba.v1.Reason
-	25, // 22: pemba.v1.EffectiveAccessResponse.missing:type_name -> pemba.v1.Missing
-	21, // 23: pemba.v1.ExpandRequest.consistency:type_name -> pemba.v1.Consistency
-	12, // 24: pemba.v1.ExpandResponse.tree:type_name -> pemba.v1.UsersetTree
-	0,  // 25: pemba.v1.UsersetTree.operator:type_name -> pemba.v1.UsersetTree.Operator
-	12, // 26: pemba.v1.UsersetTree.operands:type_name -> pemba.v1.UsersetTree
-	13, // 27: pemba.v1.UsersetTree.edges:type_name -> pemba.v1.UsersetEdge
-	23, // 28: pemba.v1.UsersetEdge.tuple:type_name -> pemba.v1.Tuple
-	12, // 29: pemba.v1.UsersetEdge.tree:type_name -> pemba.v1.UsersetTree
-	21, // 30: pemba.v1.ListObjectsRequest.consistency:type_name -> pemba.v1.Consistency
-	22, // 31: pemba.v1.ListObjectsRequest.context:type_name -> google.protobuf.Struct
-	23, // 32: pemba.v1.ListObjectsRequest.contextual_tuples:type_name -> pemba.v1.Tuple
-	16, // 33: pemba.v1.ListObjectsResponse.objects:type_name -> pemba.v1.ListedObject
-	24, // 34: pemba.v1.ListedObject.result:type_name -> pemba.v1.Result
-	25, // 35: pemba.v1.ListedObject.missing:type_name -> pemba.v1.Missing
-	21, // 36: pemba.v1.ListSubjectsRequest.consistency:type_name -> pemba.v1.Consistency
-	22, // 37: pemba.v1.ListSubjectsRequest.context:type_name -> google.protobuf.Struct
-	23, // 38: pemba.v1.ListSubjectsRequest.contextual_tuples:type_name -> pemba.v1.Tuple
-	19, // 39: pemba.v1.ListSubjectsResponse.subjects:type_name -> pemba.v1.ListedSubject
-	24, // 40: pemba.v1.ListedSubject.result:type_name -> pemba.v1.Result
-	29, // 41: pemba.v1.ListedSubject.sources:type_name -> pemba.v1.Source
-	20, // 42: pemba.v1.ListedSubject.exceptions:type_name -> pemba.v1.WildcardException
-	25, // 43: pemba.v1.ListedSubject.missing:type_name -> pemba.v1.Missing
-	24, // 44: pemba.v1.WildcardException.result:type_name -> pemba.v1.Result
-	25, // 45: pemba.v1.WildcardException.missing:type_name -> pemba.v1.Missing
-	1,  // 46: pemba.v1.PermissionService.Check:input_type -> pemba.v1.CheckRequest
-	3,  // 47: pemba.v1.PermissionService.BatchCheck:input_type -> pemba.v1.BatchCheckRequest
-	8,  // 48: pemba.v1.PermissionService.EffectiveAccess:input_type -> pemba.v1.EffectiveAccessRequest
-	10, // 49: pemba.v1.PermissionService.Expand:input_type -> pemba.v1.ExpandRequest
-	14, // 50: pemba.v1.PermissionService.ListObjects:input_type -> pemba.v1.ListObjectsRequest
-	17, // 51: pemba.v1.PermissionService.ListSubjects:input_type -> pemba.v1.ListSubjectsRequest
-	2,  // 52: pemba.v1.PermissionService.Check:output_type -> pemba.v1.CheckResponse
-	5,  // 53: pemba.v1.PermissionService.BatchCheck:output_type -> pemba.v1.BatchCheckResponse
-	9,  // 54: pemba.v1.PermissionService.EffectiveAccess:output_type -> pemba.v1.EffectiveAccessResponse
-	11, // 55: pemba.v1.PermissionService.Expand:output_type -> pemba.v1.ExpandResponse
-	15, // 56: pemba.v1.PermissionService.ListObjects:output_type -> pemba.v1.ListObjectsResponse
-	18, // 57: pemba.v1.PermissionService.ListSubjects:output_type -> pemba.v1.ListSubjectsResponse
-	52, // [52:58] is the sub-list for method output_type
-	46, // [46:52] is the sub-list for method input_type
-	46, // [46:46] is the sub-list for extension type_name
-	46, // [46:46] is the sub-list for extension extendee
-	0,  // [0:46] is the sub-list for field type_name
+	23, // 7: pemba.v1.CheckResponse.openings:type_name -> pemba.v1.Tuple
+	21, // 8: pemba.v1.BatchCheckRequest.consistency:type_name -> pemba.v1.Consistency
+	4,  // 9: pemba.v1.BatchCheckRequest.items:type_name -> pemba.v1.BatchCheckItem
+	22, // 10: pemba.v1.BatchCheckItem.context:type_name -> google.protobuf.Struct
+	23, // 11: pemba.v1.BatchCheckItem.contextual_tuples:type_name -> pemba.v1.Tuple
+	6,  // 12: pemba.v1.BatchCheckResponse.answers:type_name -> pemba.v1.BatchCheckAnswer
+	7,  // 13: pemba.v1.BatchCheckAnswer.answer:type_name -> pemba.v1.CheckAnswer
+	28, // 14: pemba.v1.BatchCheckAnswer.error:type_name -> pemba.v1.Error
+	24, // 15: pemba.v1.CheckAnswer.result:type_name -> pemba.v1.Result
+	25, // 16: pemba.v1.CheckAnswer.missing:type_name -> pemba.v1.Missing
+	26, // 17: pemba.v1.CheckAnswer.valid_until:type_name -> google.protobuf.Timestamp
+	21, // 18: pemba.v1.EffectiveAccessRequest.consistency:type_name -> pemba.v1.Consistency
+	22, // 19: pemba.v1.EffectiveAccessRequest.context:type_name -> google.protobuf.Struct
+	23, // 20: pemba.v1.EffectiveAccessRequest.contextual_tuples:type_name -> pemba.v1.Tuple
+	26, // 21: pemba.v1.EffectiveAccessResponse.valid_until:type_name -> google.protobuf.Timestamp
+	27, // 22: pemba.v1.EffectiveAccessResponse.explanation:type_name -> pemba.v1.Reason
+	25, // 23: pemba.v1.EffectiveAccessResponse.missing:type_name -> pemba.v1.Missing
+	23, // 24: pemba.v1.EffectiveAccessResponse.openings:type_name -> pemba.v1.Tuple
+	21, // 25: pemba.v1.ExpandRequest.consistency:type_name -> pemba.v1.Consistency
+	12, // 26: pemba.v1.ExpandResponse.tree:type_name -> pemba.v1.UsersetTree
+	0,  // 27: pemba.v1.UsersetTree.operator:type_name -> pemba.v1.UsersetTree.Operator
+	12, // 28: pemba.v1.UsersetTree.operands:type_name -> pemba.v1.UsersetTree
+	13, // 29: pemba.v1.UsersetTree.edges:type_name -> pemba.v1.UsersetEdge
+	23, // 30: pemba.v1.UsersetEdge.tuple:type_name -> pemba.v1.Tuple
+	12, // 31: pemba.v1.UsersetEdge.tree:type_name -> pemba.v1.UsersetTree
+	21, // 32: pemba.v1.ListObjectsRequest.consistency:type_name -> pemba.v1.Consistency
+	22, // 33: pemba.v1.ListObjectsRequest.context:type_name -> google.protobuf.Struct
+	23, // 34: pemba.v1.ListObjectsRequest.contextual_tuples:type_name -> pemba.v1.Tuple
+	16, // 35: pemba.v1.ListObjectsResponse.objects:type_name -> pemba.v1.ListedObject
+	24, // 36: pemba.v1.ListedObject.result:type_name -> pemba.v1.Result
+	25, // 37: pemba.v1.ListedObject.missing:type_name -> pemba.v1.Missing
+	21, // 38: pemba.v1.ListSubjectsRequest.consistency:type_name -> pemba.v1.Consistency
+	22, // 39: pemba.v1.ListSubjectsRequest.context:type_name -> google.protobuf.Struct
+	23, // 40: pemba.v1.ListSubjectsRequest.contextual_tuples:type_name -> pemba.v1.Tuple
+	19, // 41: pemba.v1.ListSubjectsResponse.subjects:type_name -> pemba.v1.ListedSubject
+	24, // 42: pemba.v1.ListedSubject.result:type_name -> pemba.v1.Result
+	29, // 43: pemba.v1.ListedSubject.sources:type_name -> pemba.v1.Source
+	20, // 44: pemba.v1.ListedSubject.exceptions:type_name -> pemba.v1.WildcardException
+	25, // 45: pemba.v1.ListedSubject.missing:type_name -> pemba.v1.Missing
+	24, // 46: pemba.v1.WildcardException.result:type_name -> pemba.v1.Result
+	25, // 47: pemba.v1.WildcardException.missing:type_name -> pemba.v1.Missing
+	1,  // 48: pemba.v1.PermissionService.Check:input_type -> pemba.v1.CheckRequest
+	3,  // 49: pemba.v1.PermissionService.BatchCheck:input_type -> pemba.v1.BatchCheckRequest
+	8,  // 50: pemba.v1.PermissionService.EffectiveAccess:input_type -> pemba.v1.EffectiveAccessRequest
+	10, // 51: pemba.v1.PermissionService.Expand:input_type -> pemba.v1.ExpandRequest
+	14, // 52: pemba.v1.PermissionService.ListObjects:input_type -> pemba.v1.ListObjectsRequest
+	17, // 53: pemba.v1.PermissionService.ListSubjects:input_type -> pemba.v1.ListSubjectsRequest
+	2,  // 54: pemba.v1.PermissionService.Check:output_type -> pemba.v1.CheckResponse
+	5,  // 55: pemba.v1.PermissionService.BatchCheck:output_type -> pemba.v1.BatchCheckResponse
+	9,  // 56: pemba.v1.PermissionService.EffectiveAccess:output_type -> pemba.v1.EffectiveAccessResponse
+	11, // 57: pemba.v1.PermissionService.Expand:output_type -> pemba.v1.ExpandResponse
+	15, // 58: pemba.v1.PermissionService.ListObjects:output_type -> pemba.v1.ListObjectsResponse
+	18, // 59: pemba.v1.PermissionService.ListSubjects:output_type -> pemba.v1.ListSubjectsResponse
+	54, // [54:60] is the sub-list for method output_type
+	48, // [48:54] is the sub-list for method input_type
+	48, // [48:48] is the sub-list for extension type_name
+	48, // [48:48] is the sub-list for extension extendee
+	0,  // [0:48] is the sub-list for field type_name
 }
 
 func init() { file_pemba_v1_permission_proto_init() }

@@ -202,7 +202,7 @@ func through(r *engine.Reason) []scenario.Name {
 		if r.Step == engine.StepTuple || r.Step == engine.StepInherited {
 			note(r.Tuple.Object, r.Tuple.Relation)
 		}
-		for _, b := range r.Because {
+		for _, b := range r.Deciding() {
 			walk(b)
 		}
 	}
