@@ -63,6 +63,9 @@ func (a *Access) verdict(t rel.Tuple) verdict {
 // Caveat is what the caveat of a tuple comes to; yes for a tuple without one.
 func (a *Access) Caveat(t rel.Tuple) Truth { return a.verdict(t).truth }
 
+// Tuples are those that count in the request, sorted. The slice is not to be changed.
+func (a *Access) Tuples() []rel.Tuple { return a.oracle.tuples }
+
 // merged are the values for a caveat's parameters: what the tuple itself brings
 // wins over what the request brings, parameter by parameter.
 func merged(c *condition.Caveat, own, request rel.Context) rel.Context {

@@ -173,6 +173,14 @@ func (o *Oracle) PermissionsOf(typ rel.ObjectType) []rel.Name {
 	return nil
 }
 
+// LadderOf are the roles that a type declares, lowest first.
+func (o *Oracle) LadderOf(typ rel.ObjectType) []rel.Name {
+	if d := o.schema.definitions[typ]; d != nil {
+		return d.ladder
+	}
+	return nil
+}
+
 // Defines reports whether the schema has a type.
 func (o *Oracle) Defines(typ rel.ObjectType) bool { return o.schema.definitions[typ] != nil }
 

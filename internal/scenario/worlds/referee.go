@@ -158,6 +158,13 @@ func (r *referee) play(s Step) *Disagreement {
 		}
 	case ListObjects, ListSubjects:
 		return r.list(s)
+	case Explain:
+		for i, q := range s.Questions {
+			if d := r.explain(q); d != nil {
+				d.Question = i
+				return d
+			}
+		}
 	case Past:
 		return r.remember(s.Back, s.Questions)
 	case Write:

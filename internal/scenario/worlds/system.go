@@ -81,6 +81,41 @@ func treeOf(t *engine.Tree) *Tree {
 	return tree
 }
 
+// Explain asks why.
+func (p *Product) Explain(ctx context.Context, q Question) (Explanation, error) {
+	if q.Name != "" {
+		answer, err := p.Service().Check(ctx, service.CheckQuery{Store: rel.DefaultStore, Item: item(q), Explain: true})
+		return Explanation{Result: answerOf(answer.Answer).Result, Reason: reasonOf(answer.Reason), Openings: answer.Openings}, err
+	}
+	access, err := p.Service().EffectiveAccess(ctx, service.AccessQuery{
+		Store: rel.DefaultStore, Object: q.Object, Principal: q.Principal, Brought: brought(q.Asker), Explain: true,
+	})
+	role := access.Role
+	if role == "" {
+		role = access.ConditionalRole
+	}
+	return Explanation{Role: role, Reason: reasonOf(access.Reason), Openings: access.Openings}, err
+}
+
+var steps = map[engine.Step]ReasonStep{
+	engine.StepNone: ByNothing, engine.StepTuple: ByTuple, engine.StepItself: ByItself, engine.StepAnyOf: ByAnyOf,
+	engine.StepAllOf: ByAllOf, engine.StepMinus: ByMinus, engine.StepRoleBelow: ByRoleAbove, engine.StepInherited: ByArrow,
+}
+
+func reasonOf(r *engine.Reason) *Reason {
+	if r == nil {
+		return nil
+	}
+	reason := &Reason{
+		Object: r.Object, Name: r.Name, Result: answerOf(engine.Answer{Result: r.Result}).Result, Step: steps[r.Step], Tuple: r.Tuple,
+		Contextual: r.Contextual, ConditionFalse: r.ConditionFalse, Cut: r.Cut, Role: r.Role,
+	}
+	for _, b := range r.Because {
+		reason.Because = append(reason.Because, reasonOf(b))
+	}
+	return reason
+}
+
 // Advance puts the clock forward.
 func (p *Product) Advance(to time.Time) { p.now = to }
 

@@ -22,6 +22,8 @@ type Tally struct {
 	Effective   int // comparisons of role and permissions
 	Past        int // answers of an earlier state
 	Expanded    int // answers read off the tree of a name
+	Explained   int // explanations whose every reason was judged
+	Openings    int // tuples that they said would open a denial
 	Accepted    int // writes that both accepted
 	Refused     int // writes that both refused for the same reason
 	Acted       int // writes on behalf of somebody
@@ -42,6 +44,8 @@ func (t *Tally) Add(u Tally) {
 	t.Effective += u.Effective
 	t.Past += u.Past
 	t.Expanded += u.Expanded
+	t.Explained += u.Explained
+	t.Openings += u.Openings
 	t.Accepted += u.Accepted
 	t.Refused += u.Refused
 	t.Acted += u.Acted
@@ -71,8 +75,8 @@ func (t *Tally) write(actor rel.Actor, refused *fault.Fault) {
 }
 
 func (t Tally) String() string {
-	return fmt.Sprintf("%d worlds, %d answers (%s granted, %s conditional, %s changed by an exclusion, %s through a cycle), %d kept until they expire, %d of the past, %d effective accesses, %d read off a tree, %d writes accepted, %d refused; of %d by an actor %s accepted, %s not allowed%s",
-		t.Worlds, t.Questions, t.share(t.Granted), t.share(t.Conditional), t.share(t.Excluded), t.share(t.Cyclic), t.Promises, t.Past, t.Effective, t.Expanded, t.Accepted, t.Refused,
+	return fmt.Sprintf("%d worlds, %d answers (%s granted, %s conditional, %s changed by an exclusion, %s through a cycle), %d kept until they expire, %d of the past, %d effective accesses, %d read off a tree, %d explained with %d openings, %d writes accepted, %d refused; of %d by an actor %s accepted, %s not allowed%s",
+		t.Worlds, t.Questions, t.share(t.Granted), t.share(t.Conditional), t.share(t.Excluded), t.share(t.Cyclic), t.Promises, t.Past, t.Effective, t.Expanded, t.Explained, t.Openings, t.Accepted, t.Refused,
 		t.Acted, percent(t.ActedWell, t.Acted), percent(t.NotAllowed, t.Acted), t.ListTally)
 }
 

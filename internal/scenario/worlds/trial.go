@@ -90,6 +90,7 @@ const (
 	Advance
 	ListObjects
 	ListSubjects
+	Explain
 )
 
 func (w Way) String() string {
@@ -112,6 +113,8 @@ func (w Way) String() string {
 		return "list of objects"
 	case ListSubjects:
 		return "list of subjects"
+	case Explain:
+		return "explain"
 	default:
 		return "none"
 	}
@@ -127,6 +130,7 @@ const (
 	askedAfter     = 30  // questions after each write and each move of the clock
 	askedOfPast    = 12  // questions of an earlier state
 	expandedMax    = 25  // questions that are read off a tree
+	explainedMax   = 60  // questions that are explained, of names and of effective access each half
 )
 
 // Trial is what is asked of a world: questions by Check and by Batch, in an
@@ -165,6 +169,9 @@ func (w *World) questioned() Trial {
 		t.Steps = append(t.Steps, Step{Way: Batch, Questions: chunk})
 	}
 	t.Steps = append(t.Steps, Step{Way: Expand, Questions: ask(expandedMax)})
+	// What was asked already is asked again for its reasons: no chance is drawn for it.
+	t.Steps = append(t.Steps, Step{Way: Explain, Questions: slices.Concat(
+		t.Steps[0].Questions[:min(len(t.Steps[0].Questions), explainedMax/2)], t.Steps[1].Questions[:min(len(t.Steps[1].Questions), explainedMax/2)])})
 	p := &population{dice: d, schema: w.Schema, shape: shape{objects: 3, users: 3}, now: start}
 	world, err := oracle.LoadAt(w.Schema, w.Tuples, start)
 	if err != nil {
