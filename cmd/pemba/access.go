@@ -76,6 +76,12 @@ func (c *accessCmd) Run(a *app) error {
 	for _, row := range c.rows(answer) {
 		a.row(row)
 	}
+	if c.Explain && answer.GetExplanation() != nil {
+		a.line("because")
+		for _, line := range append(treeLines(answer.GetExplanation()), openingLines(answer.GetOpenings())...) {
+			a.line("  %s", line)
+		}
+	}
 	return nil
 }
 
@@ -108,10 +114,7 @@ func (c *accessCmd) rows(answer *pembav1.EffectiveAccessResponse) []row {
 	if until := answer.GetValidUntil(); until != nil {
 		rows = append(rows, row{"valid until", []string{timeText(until.AsTime())}})
 	}
-	switch path := pathLines(answer.GetExplanation()); {
-	case c.Explain && answer.GetExplanation() != nil:
-		rows = append(rows, row{"because", treeLines(answer.GetExplanation())})
-	case len(path) > 0:
+	if path := pathLines(answer.GetExplanation()); len(path) > 0 && !c.Explain {
 		rows = append(rows, row{"path", path})
 	}
 	return rows

@@ -16,7 +16,7 @@ type checkCmd struct {
 }
 
 func (checkCmd) Help() string {
-	return `Prints "granted" and the tuples that gave it, or "denied". Where access hangs on a caveat that --context leaves open, it prints "conditional" and what is missing: that is no access. Exit code 0 is granted, 1 is not: denied or conditional.
+	return `Prints "granted" and the tuples that gave it, or "denied"; --explain says why, and so does pemba why. Where access hangs on a caveat that --context leaves open, it prints "conditional" and what is missing: that is no access. Exit code 0 is granted, 1 is not: denied or conditional.
 
 Examples:
 
@@ -100,7 +100,7 @@ func (c *checkCmd) print(a *app, answer *pembav1.CheckResponse, who rel.Principa
 	var lines []string
 	switch {
 	case c.Explain:
-		lines = treeLines(answer.GetExplanation())
+		lines = append(treeLines(answer.GetExplanation()), openingLines(answer.GetOpenings())...)
 	case answer.GetResult() != pembav1.Result_RESULT_DENIED:
 		lines = pathLines(answer.GetExplanation())
 	}

@@ -23,6 +23,7 @@ type commandLine struct {
 	Serve   serveCmd   `cmd:"" help:"Serve a data directory over gRPC."`
 	Check   checkCmd   `cmd:"" takes:"server,output" help:"Ask whether a subject holds a permission, and by which path."`
 	Access  accessCmd  `cmd:"" takes:"server,output" help:"Show the role and the permissions of a subject on an object."`
+	Why     whyCmd     `cmd:"" takes:"server,output" help:"Show why a subject holds a name on an object, or its role there, or why not."`
 	Expand  expandCmd  `cmd:"" takes:"server,output" help:"Show how the holders of a name on an object come about."`
 	List    listCmd    `cmd:"" help:"List the objects that a subject reaches, or the subjects that reach an object."`
 	Write   writeCmd   `cmd:"" takes:"server,output" help:"Add tuples, all of them or none."`

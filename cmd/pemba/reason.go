@@ -5,6 +5,7 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf16"
+	"unicode/utf8"
 
 	pembav1 "github.com/pemba-io/pemba/gen/pemba/v1"
 )
@@ -14,7 +15,7 @@ import (
 // name, a role below another) is left out; where several things were needed at
 // once, each is a block of its own.
 func pathLines(r *pembav1.Reason) []string {
-	if isBareDenial(r) {
+	if resultWord(r.GetResult()) == resultWord(pembav1.Result_RESULT_DENIED) {
 		return nil
 	}
 	var lines []string
@@ -28,9 +29,28 @@ func isBareDenial(r *pembav1.Reason) bool {
 	return denied && r.GetTuple() == nil && len(r.GetBecause()) == 0
 }
 
+// openingLines are the tuples that would open a denial.
+func openingLines(openings []*pembav1.Tuple) []string {
+	if len(openings) == 0 {
+		return nil
+	}
+	lines := []string{"each of these tuples would open it:"}
+	if len(openings) == 1 {
+		lines[0] = "this tuple would open it:"
+	}
+	for _, t := range openings {
+		lines = append(lines, "  "+tupleText(t))
+	}
+	return lines
+}
+
 func addPath(lines *[]string, r *pembav1.Reason, indent string) {
 	if r.GetTuple() != nil {
-		*lines = append(*lines, indent+tupleOfReason(r))
+		text := tupleText(r.GetTuple())
+		if r.GetContextual() {
+			text += " (sent with the question)"
+		}
+		*lines = append(*lines, indent+text)
 	}
 	because := r.GetBecause()
 	switch r.GetStep() {
@@ -58,45 +78,103 @@ func addPath(lines *[]string, r *pembav1.Reason, indent string) {
 	}
 }
 
-// treeLines are a whole explanation: a line for each reason, indented below what
-// it is a reason for, with its own result in front. A denial comes without
-// reasons: nothing gave, or something took away, and the answer does not say
-// which.
+// treeWidth is what is left of a line for a tree: it stands two columns in.
+const treeWidth = columnsMax - 2
+
+// treeLines are a whole explanation, a line for each reason, with its own result in
+// front. What follows from the line below it stands above it, without being indented,
+// so that a path reads as a list; where a reason stands on several, each of them
+// begins with a dash.
 func treeLines(r *pembav1.Reason) []string {
-	if isBareDenial(r) {
-		return []string{"why not is not shown in this release"}
+	if isBareDenial(r) && r.GetStep() != pembav1.Reason_STEP_NOTHING {
+		return nil
 	}
-	var lines []string
-	addTree(&lines, r, "")
-	return lines
+	var t tree
+	if r.GetName() == "" && len(r.GetBecause()) > 0 { // an object as a whole, which the answer has named
+		t.below(r, "")
+	} else {
+		t.add(r, "", "")
+	}
+	return t.lines
 }
 
-// takenAway says of an exclusion whose first side alone is shown what the other
-// does. Where the whole is less certain than the first side, the other hangs on a
-// condition; where both hang on one, it may do so, too.
-func takenAway(r *pembav1.Reason) string {
-	switch {
-	case r.GetResult() != pembav1.Result_RESULT_CONDITIONAL:
-		return ", which nothing takes away, by"
-	case len(r.GetBecause()) == 1 && r.GetBecause()[0].GetResult() == pembav1.Result_RESULT_GRANTED:
-		return ", which a condition may take away, by"
-	default:
-		return ", which nothing takes away for certain, by"
-	}
-}
+// A tree is written line by line. lead is what stands before the first line of a
+// reason, and indent what stands before the others.
+type tree struct{ lines []string }
 
-func addTree(lines *[]string, r *pembav1.Reason, indent string) {
-	line := resultWord(r.GetResult()) + "  " + indent + stepText(r)
-	if role := r.GetRole(); role != "" {
-		line += " (role " + role + ")"
+// indentMax is how far a tree is indented: references need the rest of the line.
+const indentMax = 36
+
+func (t *tree) add(r *pembav1.Reason, lead, indent string) {
+	line := resultWord(r.GetResult()) + "  " + lead + stepText(r)
+	if part := onlyPart(r); part != nil {
+		r = part
+		line += " " + stepText(r)
 	}
-	if r.GetCut() {
+	if r.GetCut() && len(r.GetBecause()) == 0 && r.GetOmitted() == 0 {
 		line += " …"
 	}
-	*lines = append(*lines, line)
-	for _, b := range r.GetBecause() {
-		addTree(lines, b, indent+"  ")
+	for _, note := range notes(r, lead != indent) {
+		if utf8.RuneCountInString(line)+1+utf8.RuneCountInString(note) <= treeWidth {
+			line += " " + note
+			continue
+		}
+		t.lines = append(t.lines, line)
+		line = noResult + indent + "  " + note
 	}
+	t.lines = append(t.lines, line)
+	t.below(r, indent)
+}
+
+// onlyPart is what a reason stands on alone, where that has no name of its own: both
+// are said on one line.
+func onlyPart(r *pembav1.Reason) *pembav1.Reason {
+	if r.GetStep() != pembav1.Reason_STEP_ANY_OF && r.GetStep() != pembav1.Reason_STEP_MINUS || len(r.GetBecause()) != 1 || r.GetCut() {
+		return nil
+	}
+	if part := r.GetBecause()[0]; part.GetName() == "" && part.GetResult() == r.GetResult() {
+		return part
+	}
+	return nil
+}
+
+// noResult stands in front of a line that says of no result.
+const noResult = "     "
+
+func (t *tree) below(r *pembav1.Reason, indent string) {
+	because := r.GetBecause()
+	if len(because) == 1 && !r.GetCut() {
+		t.add(because[0], indent, indent)
+		return
+	}
+	below := indent
+	if len(below) < indentMax {
+		below += "  "
+	}
+	for _, b := range because {
+		t.add(b, indent+"- ", below)
+	}
+	switch {
+	case r.GetOmitted() > 0:
+		t.lines = append(t.lines, noResult+indent+fmt.Sprintf("- … %d more", r.GetOmitted()))
+	case r.GetCut() && len(because) > 0:
+		t.lines = append(t.lines, noResult+indent+"- …")
+	}
+}
+
+// notes are what is said of a reason beside its text; the role only of one of several.
+func notes(r *pembav1.Reason, oneOfSeveral bool) []string {
+	var notes []string
+	if r.GetContextual() {
+		notes = append(notes, "(sent with the question)")
+	}
+	if r.GetConditionFalse() {
+		notes = append(notes, "(its condition is false)")
+	}
+	if role := r.GetRole(); role != "" && oneOfSeveral {
+		notes = append(notes, "(role "+role+")")
+	}
+	return notes
 }
 
 // resultWord is a result in three letters, so that a tree's lines align.
@@ -112,27 +190,53 @@ func resultWord(r pembav1.Result) string {
 }
 
 func stepText(r *pembav1.Reason) string {
+	several := len(r.GetBecause()) > 1 || r.GetCut() && len(r.GetBecause()) > 0
+	denied := resultWord(r.GetResult()) == resultWord(pembav1.Result_RESULT_DENIED)
 	switch r.GetStep() {
-	case pembav1.Reason_STEP_TUPLE:
-		return tupleOfReason(r)
-	case pembav1.Reason_STEP_INHERITED:
-		return title(r) + ", over " + tupleOfReason(r)
+	case pembav1.Reason_STEP_TUPLE, pembav1.Reason_STEP_INHERITED:
+		return tupleText(r.GetTuple())
 	case pembav1.Reason_STEP_ANY_OF:
-		return title(r) + ", by"
-	case pembav1.Reason_STEP_ALL_OF:
-		return title(r) + ", by all of"
-	case pembav1.Reason_STEP_MINUS:
-		if len(r.GetBecause()) < 2 {
-			return title(r) + takenAway(r)
+		switch {
+		case denied && several:
+			return of(r, "needs one of", "one of")
+		case denied:
+			return of(r, "needs", "what is below")
+		case several:
+			return of(r, "by any of", "any of")
 		}
-		return title(r) + ", by the first less the second"
+		return of(r, "by", "what is below")
+	case pembav1.Reason_STEP_ALL_OF:
+		if denied {
+			return of(r, "needs all of", "all of")
+		}
+		return of(r, "by all of", "all of")
+	case pembav1.Reason_STEP_MINUS:
+		switch {
+		case len(r.GetBecause()) < 2 && !r.GetCut():
+			return of(r, "which nothing takes away, by", "what nothing takes away")
+		case denied:
+			return of(r, "taken away: the first, less the second", "the first, less the second")
+		}
+		return of(r, "may be taken away: the first, less the second", "the first, less the second")
 	case pembav1.Reason_STEP_ROLE_BELOW:
-		return title(r) + ", a role below"
+		return of(r, "a role below", "a role below")
 	case pembav1.Reason_STEP_ITSELF:
-		return title(r) + ", which is what asks"
-	default:
-		return title(r)
+		return of(r, "which is what asks", "what asks")
+	case pembav1.Reason_STEP_NOTHING:
+		if !r.GetCut() {
+			return of(r, "which nothing gives", "nothing")
+		}
 	}
+	return title(r)
+}
+
+// of says something of what a reason is about, or, where it is about a part without
+// a name, that alone.
+func of(r *pembav1.Reason, named, unnamed string) string {
+	if r.GetName() == "" && r.GetRole() == "" {
+		return unnamed
+	}
+	return title(r) + ", " + named
 }
 
 // title is what a reason is about.
@@ -141,14 +245,6 @@ func title(r *pembav1.Reason) string {
 		return r.GetObject()
 	}
 	return r.GetObject() + "#" + r.GetName()
-}
-
-func tupleOfReason(r *pembav1.Reason) string {
-	text := tupleText(r.GetTuple())
-	if r.GetContextual() {
-		text += " (sent with the question)"
-	}
-	return text
 }
 
 // tupleText is a tuple of the API in the notation of tuples.

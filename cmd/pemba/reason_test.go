@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/structpb"
@@ -25,77 +26,147 @@ func stored(relation, subject string, because ...*pembav1.Reason) *pembav1.Reaso
 	return r
 }
 
+func denial(name string, step pembav1.Reason_Step, because ...*pembav1.Reason) *pembav1.Reason {
+	r := explained(name, step, because...)
+	r.Result = pembav1.Result_RESULT_DENIED
+	return r
+}
+
+// changed is a reason with something set.
+func changed(r *pembav1.Reason, change func(*pembav1.Reason)) *pembav1.Reason {
+	change(r)
+	return r
+}
+
+func goesOn(r *pembav1.Reason)    { r.Cut = true }
+func isDenied(r *pembav1.Reason)  { r.Result = pembav1.Result_RESULT_DENIED }
+func isOpen(r *pembav1.Reason)    { r.Result = pembav1.Result_RESULT_CONDITIONAL }
+func wasSent(r *pembav1.Reason)   { r.Contextual = true }
+func isFalse(r *pembav1.Reason)   { r.Result, r.ConditionFalse = pembav1.Result_RESULT_DENIED, true }
+func isAViewer(r *pembav1.Reason) { r.Role = "viewer" }
+
 func TestReasonsAsText(t *testing.T) {
-	denied := explained("banned", pembav1.Reason_STEP_NOTHING)
-	denied.Result = pembav1.Result_RESULT_DENIED
-	denial := explained("view", pembav1.Reason_STEP_NOTHING)
-	denial.Result, denial.Cut = pembav1.Result_RESULT_DENIED, true
-	cut := explained("viewer", pembav1.Reason_STEP_ANY_OF)
-	cut.Cut = true
-	open := stored("viewer", "user:ana")
-	open.Result = pembav1.Result_RESULT_CONDITIONAL
-	open.Contextual = true
-	runnerUp := stored("viewer", "link:l1")
-	runnerUp.Role = "viewer"
+	long := "user:" + strings.Repeat("x", 60)
 	for _, c := range []struct {
 		name       string
 		reason     *pembav1.Reason
-		path, tree []string
+		path, tree string
 	}{
-		{"none was sent", nil, nil, []string{"why not is not shown in this release"}},
-		{"a denial without reasons, cut or not", denial, nil, []string{"why not is not shown in this release"}},
+		{"none was sent", nil, "", ""},
+		{"a denial that is cut", changed(denial("view", pembav1.Reason_STEP_NOTHING), goesOn), "", "no   doc:1#view …"},
+		{"a denial of what nothing gives", denial("view", pembav1.Reason_STEP_NOTHING), "", "no   doc:1#view, which nothing gives"},
 		{
 			"a renaming is no step of the path",
 			explained("view", pembav1.Reason_STEP_ANY_OF, explained("viewer", pembav1.Reason_STEP_ROLE_BELOW, stored("editor", "user:ana"))),
-			[]string{"doc:1#editor@user:ana"},
-			[]string{"yes  doc:1#view, by", "yes    doc:1#viewer, a role below", "yes      doc:1#editor@user:ana"},
+			"doc:1#editor@user:ana",
+			"yes  doc:1#view, by|yes  doc:1#viewer, a role below|yes  doc:1#editor@user:ana",
 		},
 		{
 			"what two things give together is two paths",
 			explained("view", pembav1.Reason_STEP_ALL_OF, stored("viewer", "user:ana"), stored("member", "user:ana")),
-			[]string{"both", "  doc:1#viewer@user:ana", "and", "  doc:1#member@user:ana"},
-			[]string{"yes  doc:1#view, by all of", "yes    doc:1#viewer@user:ana", "yes    doc:1#member@user:ana"},
+			"both|  doc:1#viewer@user:ana|and|  doc:1#member@user:ana",
+			"yes  doc:1#view, by all of|yes  - doc:1#viewer@user:ana|yes  - doc:1#member@user:ana",
 		},
 		{
 			"three of them, and one that needs no other",
 			explained("view", pembav1.Reason_STEP_ALL_OF,
 				stored("a", "user:ana"), stored("b", "user:ana"), explained("c", pembav1.Reason_STEP_ALL_OF, stored("c", "user:ana"))),
-			[]string{"all of", "  doc:1#a@user:ana", "and", "  doc:1#b@user:ana", "and", "  doc:1#c@user:ana"},
-			[]string{"yes  doc:1#view, by all of", "yes    doc:1#a@user:ana", "yes    doc:1#b@user:ana", "yes    doc:1#c, by all of", "yes      doc:1#c@user:ana"},
+			"all of|  doc:1#a@user:ana|and|  doc:1#b@user:ana|and|  doc:1#c@user:ana",
+			"yes  doc:1#view, by all of|yes  - doc:1#a@user:ana|yes  - doc:1#b@user:ana|yes  - doc:1#c, by all of|yes    doc:1#c@user:ana",
 		},
 		{
-			"what did not take access away is not on the path",
-			explained("view", pembav1.Reason_STEP_MINUS, stored("viewer", "user:ana"), denied),
-			[]string{"doc:1#viewer@user:ana"},
-			[]string{"yes  doc:1#view, by the first less the second", "yes    doc:1#viewer@user:ana", "no     doc:1#banned"},
+			"what did not take access away",
+			explained("view", pembav1.Reason_STEP_MINUS, stored("viewer", "user:ana")),
+			"doc:1#viewer@user:ana",
+			"yes  doc:1#view, which nothing takes away, by|yes  doc:1#viewer@user:ana",
+		},
+		{
+			"what did",
+			denial("view", pembav1.Reason_STEP_MINUS, stored("viewer", "user:ana"), stored("banned", "user:ana")),
+			"",
+			"no   doc:1#view, taken away: the first, less the second|yes  - doc:1#viewer@user:ana|yes  - doc:1#banned@user:ana",
+		},
+		{
+			"what may",
+			changed(explained("view", pembav1.Reason_STEP_MINUS, stored("viewer", "user:ana"), changed(stored("banned", "user:ana"), isOpen)), isOpen),
+			"doc:1#viewer@user:ana",
+			"if   doc:1#view, may be taken away: the first, less the second|yes  - doc:1#viewer@user:ana|if   - doc:1#banned@user:ana",
 		},
 		{
 			"the userset itself",
 			explained("viewer", pembav1.Reason_STEP_ITSELF),
-			[]string{"doc:1#viewer is what asks"},
-			[]string{"yes  doc:1#viewer, which is what asks"},
+			"doc:1#viewer is what asks",
+			"yes  doc:1#viewer, which is what asks",
 		},
 		{
 			"a tree that goes on",
-			explained("view", pembav1.Reason_STEP_ANY_OF, cut),
-			[]string{"…"},
-			[]string{"yes  doc:1#view, by", "yes    doc:1#viewer, by …"},
+			explained("view", pembav1.Reason_STEP_ANY_OF, changed(explained("viewer", pembav1.Reason_STEP_ANY_OF), goesOn)),
+			"…",
+			"yes  doc:1#view, by|yes  doc:1#viewer, by …",
 		},
 		{
-			"conditions and runners-up",
-			explained("view", pembav1.Reason_STEP_ANY_OF, open, runnerUp),
-			[]string{"doc:1#viewer@user:ana (sent with the question)"},
-			[]string{"yes  doc:1#view, by", "if     doc:1#viewer@user:ana (sent with the question)", "yes    doc:1#viewer@link:l1 (role viewer)"},
+			"runners-up, what hangs on a condition, what a false one took, and more",
+			changed(explained("view", pembav1.Reason_STEP_ANY_OF,
+				changed(stored("viewer", "user:ana", changed(explained("x", pembav1.Reason_STEP_ITSELF), isAViewer)), wasSent),
+				changed(stored("viewer", "link:l1"), isAViewer),
+				changed(stored("viewer", "link:l2"), isOpen),
+				changed(stored("viewer", "link:l3"), isFalse),
+			), func(r *pembav1.Reason) { r.Cut, r.Omitted = true, 7 }),
+			"doc:1#viewer@user:ana (sent with the question)|doc:1#x is what asks",
+			"yes  doc:1#view, by any of|yes  - doc:1#viewer@user:ana (sent with the question)|yes    doc:1#x, which is what asks|" +
+				"yes  - doc:1#viewer@link:l1 (role viewer)|if   - doc:1#viewer@link:l2|no   - doc:1#viewer@link:l3 (its condition is false)|     - … 7 more",
+		},
+		{
+			"a part without a name",
+			denial("view", pembav1.Reason_STEP_ALL_OF,
+				changed(denial("", pembav1.Reason_STEP_ANY_OF, denial("a", pembav1.Reason_STEP_NOTHING), denial("b", pembav1.Reason_STEP_NOTHING)), isDenied),
+				stored("c", "user:ana")),
+			"",
+			"no   doc:1#view, needs all of|no   - one of|no     - doc:1#a, which nothing gives|no     - doc:1#b, which nothing gives|yes  - doc:1#c@user:ana",
+		},
+		{
+			"such a part alone",
+			explained("view", pembav1.Reason_STEP_MINUS, explained("", pembav1.Reason_STEP_ANY_OF, stored("a", "user:ana"), stored("b", "user:ana"))),
+			"doc:1#a@user:ana",
+			"yes  doc:1#view, which nothing takes away, by any of|yes  - doc:1#a@user:ana|yes  - doc:1#b@user:ana",
+		},
+		{
+			"an object as a whole",
+			explained("", pembav1.Reason_STEP_ANY_OF, changed(stored("editor", "user:ana"), isAViewer), changed(stored("viewer", "user:ana"), isAViewer)),
+			"doc:1#editor@user:ana",
+			"yes  - doc:1#editor@user:ana (role viewer)|yes  - doc:1#viewer@user:ana (role viewer)",
+		},
+		{
+			"a note that does not fit beside a long reference",
+			changed(stored("viewer", long), wasSent),
+			"doc:1#viewer@" + long + " (sent with the question)",
+			"yes  doc:1#viewer@" + long + "|       (sent with the question)",
 		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			if got := pathLines(c.reason); !slices.Equal(got, c.path) {
-				t.Errorf("path:\n%s", strings.Join(got, "\n"))
+			if got := strings.Join(pathLines(c.reason), "|"); got != c.path {
+				t.Errorf("path:\n%s", strings.ReplaceAll(got, "|", "\n"))
 			}
-			if got := treeLines(c.reason); !slices.Equal(got, c.tree) {
-				t.Errorf("tree:\n%s", strings.Join(got, "\n"))
+			if got := strings.Join(treeLines(c.reason), "|"); got != c.tree {
+				t.Errorf("tree:\n%s", strings.ReplaceAll(got, "|", "\n"))
 			}
 		})
+	}
+}
+
+// However deep a path is and however often it branches, a tree stays on the screen.
+func TestADeepTreeIsNotIndentedBeyondTheScreen(t *testing.T) {
+	chain, branching := stored("viewer", "user:ana"), stored("viewer", "user:ana")
+	for range 60 {
+		chain = stored("viewer", "team:core#member", chain)
+		branching = explained("view", pembav1.Reason_STEP_ALL_OF, stored("a", "user:ana"), branching)
+	}
+	for _, r := range []*pembav1.Reason{chain, branching} {
+		for _, line := range treeLines(r) {
+			if n := utf8.RuneCountInString(line); n > treeWidth {
+				t.Errorf("%d columns: %s", n, line)
+			}
+		}
 	}
 }
 
