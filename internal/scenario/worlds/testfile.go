@@ -60,7 +60,7 @@ func (t Trial) upTo(d *Disagreement) Trial {
 func (d *Disagreement) alike(e *Disagreement) bool {
 	failed := func(s string) bool { return strings.HasPrefix(s, errorPrefix) }
 	return failed(d.Got) == failed(e.Got) && (d.Step < 0) == (e.Step < 0) &&
-		(d.Way == Write) == (e.Way == Write) && (d.Way != Write || outcome(d.Got) == outcome(e.Got) && outcome(d.Want) == outcome(e.Want))
+		(d.Way == Explain) == (e.Way == Explain) && (d.Way == Write) == (e.Way == Write) && (d.Way != Write || outcome(d.Got) == outcome(e.Got) && outcome(d.Want) == outcome(e.Want))
 }
 
 // outcome is what came of a write, without what it changed.
@@ -248,7 +248,7 @@ func expect(world *oracle.Oracle, steps []Step) expectations {
 				continue
 			}
 			access := with.For(q.Principal, q.Context)
-			if step.Way != Effective {
+			if q.Name != "" {
 				e.assert(access, q)
 				continue
 			}
