@@ -7,17 +7,20 @@ import "context"
 type Mix string
 
 const (
-	Everything Mix = ""
-	ListsAlone Mix = "lists"
+	Everything   Mix = ""
+	ListsAlone   Mix = "lists"
+	ReasonsAlone Mix = "reasons"
 )
 
 // Mixes are all that there are.
-func Mixes() []Mix { return []Mix{Everything, ListsAlone} }
+func Mixes() []Mix { return []Mix{Everything, ListsAlone, ReasonsAlone} }
 
 func (w *World) mixed(m Mix) Trial {
 	switch m {
 	case ListsAlone:
 		return w.Lists()
+	case ReasonsAlone:
+		return w.Reasons()
 	default:
 		return w.Trial()
 	}
@@ -28,5 +31,5 @@ func FindIn(ctx context.Context, system System, seed uint64, m Mix) (Tally, *Fin
 	return find(ctx, system, seed, New(seed).mixed(m), newBook())
 }
 
-// Answers is how many answers and lists were compared.
-func (t Tally) Answers() int { return t.Questions + t.Lists }
+// Answers is how many answers, lists and explanations were compared.
+func (t Tally) Answers() int { return t.Questions + t.Lists + t.Explained }

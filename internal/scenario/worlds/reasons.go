@@ -56,6 +56,34 @@ func (s ReasonStep) String() string {
 	return [...]string{"nothing", "a tuple", "itself", "any of", "all of", "the first less the others", "a role above", "an arrow"}[s]
 }
 
+// Reasons is the trial of a world in which nothing is asked for but reasons: of all
+// questions at first, and after each write and move of the clock of those that would
+// be asked then.
+func (w *World) Reasons() Trial {
+	t := w.questioned()
+	first := Step{Way: Explain, Questions: w.Questions()}
+	for _, asker := range w.Askers {
+		for _, object := range w.Objects {
+			first.Questions = append(first.Questions, Question{Object: object, Asker: asker})
+		}
+	}
+	steps := []Step{first}
+	written := false
+	for _, step := range t.Steps {
+		switch step.Way {
+		case Write, Advance:
+			written = true
+			steps = append(steps, step)
+		case Check, Batch, Effective:
+			if step.Way = Explain; written {
+				steps = append(steps, step)
+			}
+		}
+	}
+	t.Steps = steps
+	return t
+}
+
 // explain judges an explanation: its top is the answer, every reason is true of the
 // world and follows from those below it, and what it says would open a denial does.
 func (r *referee) explain(q Question) *Disagreement {
@@ -82,7 +110,10 @@ func (r *referee) explain(q Question) *Disagreement {
 	}
 	j.reason(got.Reason)
 	if j.wrong == "" {
-		j.openings(q, got, r.tally.Explained)
+		j.openings(q, got, r.opened)
+	}
+	if len(got.Openings) > 0 {
+		r.opened++
 	}
 	if j.wrong != "" {
 		return &Disagreement{Asked: asked, Got: j.wrong, Want: "otherwise"}
@@ -284,8 +315,12 @@ func (j *judge) tuple(x *Reason) {
 	}
 }
 
-// openings judges that one of them, another one each time, opens the denial by itself:
-// to the oracle each is a world of its own.
+// openingsEvery is how many explanations with openings there are to one of which one
+// is judged: to the oracle that is a world of its own, which takes longer than all
+// the rest of an explanation.
+const openingsEvery = 4
+
+// openings judges that an opening, another one each time, opens the denial by itself.
 func (j *judge) openings(q Question, got Explanation, turn int) {
 	denied := got.Reason.Result == oracle.No
 	if q.Name == "" {
@@ -294,10 +329,10 @@ func (j *judge) openings(q Question, got Explanation, turn int) {
 	if !denied && len(got.Openings) > 0 {
 		j.say(got.Reason, "nothing is to be opened by %s", tuplesText(got.Openings))
 	}
-	if len(got.Openings) == 0 {
+	if len(got.Openings) == 0 || turn%openingsEvery != 0 {
 		return
 	}
-	t := got.Openings[turn%len(got.Openings)]
+	t := got.Openings[turn/openingsEvery%len(got.Openings)]
 	with, err := j.world.With(append(slices.Clone(j.asker.Contextual), t))
 	if err != nil {
 		j.say(got.Reason, "the opening %s does not fit: %v", t, err)

@@ -112,7 +112,7 @@ func TestLiesInExplanationsAreFound(t *testing.T) {
 			const worldsMax = 40
 			for seed := uint64(1); seed <= worldsMax; seed++ {
 				l := &liar{Product: product(t), lie: c.lie}
-				_, d, err := explaining(New(seed)).Run(t.Context(), l)
+				_, d, err := New(seed).Reasons().Run(t.Context(), l)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -129,11 +129,4 @@ func TestLiesInExplanationsAreFound(t *testing.T) {
 			t.Errorf("%d worlds give no occasion for it", worldsMax)
 		})
 	}
-}
-
-// explaining is a trial that asks for nothing but reasons.
-func explaining(w *World) Trial {
-	t := w.Trial()
-	t.Steps = slices.DeleteFunc(t.Steps, func(s Step) bool { return s.Way != Explain })
-	return t
 }

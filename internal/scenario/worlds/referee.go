@@ -105,6 +105,7 @@ type referee struct {
 	open   []*pager         // lists that were interrupted
 	now    time.Time
 	tally  Tally
+	opened int // explanations with openings
 }
 
 func newReferee(ctx context.Context, system System, world *oracle.Oracle, known *book) *referee {

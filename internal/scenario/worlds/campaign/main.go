@@ -39,7 +39,7 @@ func main() {
 	flag.Uint64Var(&c.seed, "seed", 1, "the seed of the first world; the next ones count up")
 	flag.IntVar(&c.questions, "questions", 0, "stop after so many answers; 0 for no such end")
 	flag.IntVar(&c.workers, "workers", 1, "how many worlds to ask at once")
-	only := flag.String("only", "", "ask nothing but lists")
+	only := flag.String("only", "", "ask nothing but lists, or but reasons")
 	flag.Parse()
 	if c.mix = worlds.Mix(*only); !slices.Contains(worlds.Mixes(), c.mix) || c.workers < 1 {
 		fmt.Fprintf(os.Stderr, "campaign: -only is one of %q, and -workers at least 1\n", worlds.Mixes())
