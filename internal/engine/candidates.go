@@ -34,12 +34,15 @@ func (s *spread) candidates(ids rel.IDs, pageSize int) (*candidates, error) {
 	size := chunkOf(pageSize, len(s.lasts))
 	runOf := func(step *last, size int) *run[candidate] {
 		return &run[candidate]{behind: ids.After, fill: func(after string) ([]candidate, string, bool, error) {
-			ids.After = after
-			return s.take(step, ids, size)
+			chunk, behind, whole, err := s.take(step, rel.IDs{Prefix: ids.Prefix, After: after}, size)
+			size = chunkAfter(size)
+			return chunk, behind, whole, err
 		}}
 	}
 	for _, step := range s.beside {
-		c.beside = append(c.beside, runOf(step, chunkMin))
+		r := runOf(step, chunkMin)
+		r.find = func(id string) (candidate, error) { return s.find(step, id) }
+		c.beside = append(c.beside, r)
 	}
 	for _, step := range s.lasts {
 		if err := c.add(runOf(step, size)); err != nil {
@@ -93,29 +96,47 @@ func sortCandidates(found []candidate) {
 	slices.SortFunc(found, func(a, b candidate) int { return rel.CompareIDs(a.id, b.id) })
 }
 
-// take takes a last step to some objects.
+// take takes a last step to some objects. Where it passes over many that give nothing, a
+// candidate to which nothing is given shows how far it has come, so that the page can
+// end there.
 func (s *spread) take(step *last, ids rel.IDs, most int) (chunk []candidate, behind string, whole bool, err error) {
 	w := s.walk
 	if err := fault.Ended(s.ctx); err != nil {
 		return nil, "", false, err
 	}
 	w.ctx = s.ctx
+	passed, carried := 0, w.carried
 	for t, err := range w.reader.Objects(step.subject, s.target.Type, step.relation.Name, ids) {
 		if err != nil {
 			return nil, "", false, err
 		}
-		if len(chunk) == most {
+		if len(chunk) == most || w.carried-carried > chunkContextsMax {
 			return chunk, behind, false, w.err
 		}
 		behind = t.Object.ID()
-		if !step.relation.AllowsTuple(t) {
-			continue
+		var gives holding
+		if step.relation.AllowsTuple(t) {
+			gives = step.limited(w.decide(t))
 		}
-		if gives := step.limited(w.decide(t)); gives != (holding{}) {
-			chunk = append(chunk, candidate{id: t.Object.ID(), holding: gives})
+		if passed++; gives != (holding{}) || passed == most+passedMax {
+			chunk = append(chunk, candidate{id: behind, holding: gives})
+		}
+		if passed == most+passedMax || w.err != nil {
+			return chunk, behind, false, w.err
 		}
 	}
 	return chunk, behind, true, w.err
+}
+
+// find is what a step gives on one object.
+func (s *spread) find(step *last, id string) (candidate, error) {
+	w := s.walk
+	w.ctx = s.ctx
+	t, there, err := w.reader.Find(rel.Key{Object: rel.Trusted(s.target.Type, id), Relation: step.relation.Name, Subject: step.subject})
+	if err != nil || !there || !step.relation.AllowsTuple(t) {
+		return candidate{}, err
+	}
+	return candidate{id: id, holding: step.limited(w.decide(t))}, w.err
 }
 
 // next is the next candidate; more says whether there is one.

@@ -144,9 +144,14 @@ func (w *Walk) hangsOn(ctx context.Context, n *node, slots schema.Slots) ([]Miss
 		p := h.queue[len(h.queue)-1]
 		h.queue = h.queue[:len(h.queue)-1]
 		h.leave(p)
+		w.steps += 1 + len(w.conditions.opensOf[p]) + len(w.conditions.through[p])
 	}
+	w.steps += conditionSteps * len(h.found) // they are sorted
 	return h.missing(), nil
 }
+
+// conditionSteps is how many steps of a walk it takes to put a condition in its place.
+const conditionSteps = 10
 
 // hanging collects open conditions from the asked pairs down.
 type hanging struct {

@@ -32,12 +32,10 @@ func (c *container) has(ctx context.Context, o rel.Object) (bool, error) {
 	if in, known := c.known[o]; known {
 		return in, nil
 	}
+	c.walk.enter(ctx)
 	below := map[rel.Object]rel.Object{o: {}}
 	for queue := []rel.Object{o}; len(queue) > 0; queue = queue[1:] {
-		if err := fault.Ended(ctx); err != nil {
-			return false, err
-		}
-		parents, err := c.parents(ctx, queue[0])
+		parents, err := c.parents(queue[0])
 		if err != nil {
 			return false, err
 		}
@@ -62,7 +60,7 @@ func (c *container) has(ctx context.Context, o rel.Object) (bool, error) {
 }
 
 // parents are the objects that an object is directly inside.
-func (c *container) parents(ctx context.Context, o rel.Object) (parents []rel.Object, err error) {
+func (c *container) parents(o rel.Object) (parents []rel.Object, err error) {
 	d := c.walk.schema.Definition(o.Type())
 	if d == nil || len(d.Within()) == 0 {
 		return nil, nil
@@ -74,6 +72,7 @@ func (c *container) parents(ctx context.Context, o rel.Object) (parents []rel.Ob
 		return nil, w.err
 	}
 	add := func(t rel.Tuple) {
+		w.spend()
 		if parent, ok := t.Subject.Object(); ok && !t.Subject.IsUserset() {
 			parents = append(parents, parent)
 		}
@@ -91,10 +90,12 @@ func (c *container) parents(ctx context.Context, o rel.Object) (parents []rel.Ob
 			if err != nil {
 				return nil, err
 			}
-			add(t)
+			if add(t); w.err != nil {
+				return nil, w.err
+			}
 		}
 	}
-	return parents, nil
+	return parents, w.err
 }
 
 // enumerate are the ids of all objects of a type inside, in order; ok is false where

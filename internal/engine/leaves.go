@@ -96,24 +96,42 @@ func (l *subjectList) leafRun(leaf leaf, ids rel.IDs, size int) *run[leafSubject
 		slices.SortFunc(r.chunk, func(a, b leafSubject) int { return rel.CompareIDs(a.id, b.id) })
 		return r
 	}
-	return &run[leafSubject]{behind: ids.After, fill: func(after string) (chunk []leafSubject, behind string, whole bool, err error) {
-		if err := fault.Ended(l.ctx); err != nil {
+	return &run[leafSubject]{behind: ids.After, fill: func(after string) ([]leafSubject, string, bool, error) {
+		chunk, behind, whole, err := l.readLeaf(leaf, after, size)
+		size = chunkAfter(size)
+		return chunk, behind, whole, err
+	}}
+}
+
+// readLeaf reads some subjects of a leaf. Where it passes over many whose tuples do not
+// count, a subject without a seed shows how far it has come, so that the page can end
+// there.
+func (l *subjectList) readLeaf(leaf leaf, after string, most int) (chunk []leafSubject, behind string, whole bool, err error) {
+	w := l.walk
+	if err := fault.Ended(l.ctx); err != nil {
+		return nil, "", false, err
+	}
+	passed, carried := 0, w.carried
+	for t, err := range w.reader.SubjectsOf(leaf.at.object, leaf.relation.Name, l.question.Type, rel.IDs{After: after}) {
+		if err != nil {
 			return nil, "", false, err
 		}
-		for t, err := range l.walk.reader.SubjectsOf(leaf.at.object, leaf.relation.Name, l.question.Type, rel.IDs{After: after}) {
-			if err != nil {
-				return nil, "", false, err
-			}
-			if len(chunk) == size {
-				return chunk, behind, false, l.walk.err
-			}
-			behind = t.Subject.ID()
-			if found, counts := l.leafSubject(leaf, t); counts {
-				chunk = append(chunk, found)
-			}
+		if len(chunk) == most || w.carried-carried > chunkContextsMax {
+			return chunk, behind, false, w.err
 		}
-		return chunk, behind, true, l.walk.err
-	}}
+		behind = t.Subject.ID()
+		found, counts := l.leafSubject(leaf, t)
+		if passed++; !counts && passed == most+passedMax {
+			found, counts = leafSubject{id: behind}, true
+		}
+		if counts {
+			chunk = append(chunk, found)
+		}
+		if passed == most+passedMax || w.err != nil {
+			return chunk, behind, false, w.err
+		}
+	}
+	return chunk, behind, true, w.err
 }
 
 func (l *subjectList) leafSubject(leaf leaf, t rel.Tuple) (s leafSubject, counts bool) {
@@ -129,9 +147,10 @@ func (c *subjectCandidates) next() (found subjectCandidate, more bool, err error
 	c.same, err = c.merging.next(c.same[:0])
 	for _, s := range c.same {
 		found.id = s.id
-		if s.self != nil {
+		switch {
+		case s.self != nil:
 			found.self = s.self
-		} else {
+		case s.seed.at.vertex != nil:
 			found.seeds = append(found.seeds, s.seed)
 		}
 	}

@@ -44,3 +44,21 @@ const (
 	listedMissingMax = 10
 	sourcesMax       = 10
 )
+
+// pageStepsMax is how much is gone through for one page beyond what is read: some
+// hundred milliseconds. What ten thousand subjects hold by ways that they share costs no
+// read, and would go unnoticed.
+const pageStepsMax = 4_000_000
+
+// An allowance is where a page ends although it is not full: at half of what a walk may
+// do, since one entry more may take a good part of it.
+type allowance struct{ reads, steps, carried int }
+
+func (w *Walk) allowance() allowance {
+	return allowance{w.reader.Reads() + w.readsMax/2, w.steps + pageStepsMax, w.carried + carriedMax/2}
+}
+
+// isSpent reports whether a page has had its allowance.
+func (w *Walk) isSpent(a allowance) bool {
+	return w.reader.Reads() > a.reads || w.steps > a.steps || w.carried > a.carried
+}

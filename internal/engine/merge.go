@@ -17,6 +17,8 @@ type run[E listable] struct {
 	// fill reads the chunk that comes after an id; whole says that nothing comes behind
 	// it. It is nil where nothing does.
 	fill func(after string) (chunk []E, behind string, whole bool, err error)
+	// find is the entry with an id, for a run that is asked by `at`.
+	find func(id string) (E, error)
 	// behind is the id that the next chunk comes after.
 	behind string
 	asked  string // the id that `at` was asked for last
@@ -44,9 +46,11 @@ func (r *run[E]) settle() (ended bool, err error) {
 }
 
 // at is the entry with an id, or the zero entry where the run has none. Ids are asked for
-// in their order; what lies between two of them is passed over in chunks, or not read.
+// in their order. Where they are close in the run, a chunk serves many of them; where a
+// chunk does not lead as far as the id, the id is looked up, and what lies between is not
+// read.
 func (r *run[E]) at(id string) (here E, err error) {
-	for {
+	for read := false; ; read = true {
 		for r.next < len(r.chunk) && rel.CompareIDs(r.id(), id) < 0 {
 			r.next++
 		}
@@ -59,11 +63,19 @@ func (r *run[E]) at(id string) (here E, err error) {
 		if r.fill == nil {
 			break
 		}
+		if read {
+			if here, err = r.find(id); err != nil {
+				return here, err
+			}
+			break
+		}
 		if r.asked != "" && rel.CompareIDs(r.asked, r.behind) > 0 {
 			r.behind = r.asked // all up to there has been passed
 		}
-		if ended, err := r.settle(); ended {
+		if ended, err := r.settle(); err != nil {
 			return here, err
+		} else if ended {
+			break
 		}
 	}
 	r.asked = id
@@ -125,10 +137,13 @@ func (m *merging[E]) few() bool {
 	return true
 }
 
-// chunkMin is how much of a run is read at least: a seek costs as much as some twenty
-// steps.
-const chunkMin = 16
-
-// chunkOf is how much of each of some runs is read at once for a page: together as much
+// chunkOf is how much of each of some runs is read first for a page: together as much
 // as the page, since what is read beyond it is read for nothing.
-func chunkOf(pageSize, runs int) int { return max(chunkMin, pageSize/max(runs, 1)+1) }
+func chunkOf(pageSize, runs int) int {
+	runs = max(runs, 1)
+	return max(min(chunkMin, firstChunksMin/runs), pageSize/runs) + 1
+}
+
+// chunkAfter is how much is read after a chunk: a run that has come to its end
+// once is one of those that the page is made of.
+func chunkAfter(size int) int { return max(size, min(4*size, chunkMin)) }

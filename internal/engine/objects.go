@@ -119,7 +119,7 @@ func (l *objectList) page() (page ObjectsPage, err error) {
 			candidates, l.inside = known(inside), nil
 		}
 	}
-	enough := l.walk.reader.Reads() + l.walk.readsMax/2
+	allowance := l.walk.allowance()
 	last := l.question.IDs.After
 	for {
 		c, more, err := candidates.next()
@@ -129,7 +129,7 @@ func (l *objectList) page() (page ObjectsPage, err error) {
 		if !more {
 			return page, nil
 		}
-		full := len(page.Objects) == l.question.PageSize || last != l.question.IDs.After && l.walk.reader.Reads() > enough
+		full := len(page.Objects) == l.question.PageSize || last != l.question.IDs.After && l.walk.isSpent(allowance)
 		if full {
 			page.After = last
 			return page, nil
@@ -152,16 +152,19 @@ func (l *objectList) page() (page ObjectsPage, err error) {
 // entry decides on a candidate.
 func (l *objectList) entry(c candidate) (ListedObject, bool, error) {
 	o := rel.Trusted(l.target.Type, c.id)
+	known, ok := l.decided[c.holding]
+	if !ok && !c.verify {
+		known = l.listed.decide(l.settle(c.holding), l.complete)
+		l.decided[c.holding] = known
+	}
+	if !c.verify && known.exact && known.result == Denied {
+		return ListedObject{}, false, nil
+	}
 	if l.inside != nil {
 		in, err := l.inside.has(l.ctx, o)
 		if err != nil || !in {
 			return ListedObject{}, false, err
 		}
-	}
-	known, ok := l.decided[c.holding]
-	if !ok && !c.verify {
-		known = l.listed.decide(l.settle(c.holding), l.complete)
-		l.decided[c.holding] = known
 	}
 	if c.verify || !known.exact {
 		return l.verified(o)

@@ -20,18 +20,27 @@ func (b *web) sources(subject rel.Subject, needs schema.Slots, seeds []seed) []S
 		}
 		for _, s := range seeds {
 			if s.at == at {
-				found = append(found, b.way(at, s.tuple, s.limit, rel.Subject{}, needs))
+				found = append(found, b.source(at, s.tuple, s.limit, rel.Subject{}, needs))
 			}
 		}
 		if b.self == b.root && b.root.selfs.Has(slot) && b.gives(b.root, at.plan().Expr, support{self: true}, Conditional) {
-			found = append(found, b.way(at, rel.Tuple{}, Granted, rel.Subject{}, needs))
-		}
-		for _, in := range b.root.in[slot] {
-			if r := min(in.limit, b.of(in.from)); r != Denied {
-				found = append(found, b.way(at, in.tuple, r, b.through(at, in, subject), needs))
-			}
+			found = append(found, b.source(at, rel.Tuple{}, Granted, rel.Subject{}, needs))
 		}
 	}
+	// Of the ways that lead to the root, only those are gone through that this subject
+	// takes: an object shared with ten thousand groups has many, and each member few.
+	slices.SortFunc(b.met, func(x, y int32) int {
+		return cmp.Or(cmp.Compare(b.ways[x].slot, b.ways[y].slot), cmp.Compare(x, y))
+	})
+	for _, number := range slices.Compact(b.met) {
+		in := b.ways[number]
+		at := vertexSlot{b.root, in.slot}
+		if r := min(in.limit, b.of(in.from)); r != Denied && b.of(at) != Denied {
+			found = append(found, b.source(at, in.tuple, r, b.through(at, in.incoming, subject), needs))
+		}
+		b.walk.spend()
+	}
+	b.walk.steps += sourceSteps * len(found)
 	held := b.rankHeld()
 	// A way that gives neither what is asked nor the role is not where it comes from.
 	found = slices.DeleteFunc(found, func(r ranked) bool { return !r.gives && (r.rank == 0 || r.rank < held) })
@@ -65,6 +74,10 @@ func best(found []ranked, held int) []Source {
 	return all
 }
 
+// sourceSteps is how many steps of a walk it takes to say what a source gives, and to put
+// it in its place.
+const sourceSteps = 20
+
 // A ranked is a source, and how much it gives.
 type ranked struct {
 	Source
@@ -73,9 +86,9 @@ type ranked struct {
 	result Result // that it gives this for certain, or that it may
 }
 
-// way is what a slot of the root gives by one tuple: the highest role that follows from
-// it for certain, or else one that may.
-func (b *web) way(at vertexSlot, t rel.Tuple, r Result, through rel.Subject, needs schema.Slots) ranked {
+// source is what a slot of the root gives by one tuple: the highest role that follows
+// from it for certain, or else one that may.
+func (b *web) source(at vertexSlot, t rel.Tuple, r Result, through rel.Subject, needs schema.Slots) ranked {
 	found := ranked{Source: Source{Tuple: t, Through: through}, result: r}
 	for least := r; least > Denied && found.rank == 0; least-- {
 		given := b.givenBy(at.slot, least)
@@ -133,6 +146,7 @@ func (b *web) through(at vertexSlot, in incoming, subject rel.Subject) rel.Subje
 		// A nested arrow has no name: what it leads to has.
 		next := vertexSlot{}
 		for _, below := range from.in[from.slot] {
+			b.walk.spend()
 			if min(below.limit, b.of(below.from)) != Denied {
 				next = below.from
 				break

@@ -113,8 +113,8 @@ func (s *spread) run() error {
 
 // enter makes the walk read for the list.
 func (s *spread) enter() {
-	w := s.walk
-	w.ctx, w.readsStop, w.followsStop, w.carriedStop = s.ctx, s.stop, w.follows+followsMax, w.carried+carriedMax
+	s.walk.enter(s.ctx)
+	s.walk.readsStop = s.stop
 }
 
 // begin starts at the principal: at what it presents, and at the tuples about it.

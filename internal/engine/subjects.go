@@ -130,13 +130,14 @@ func (l *subjectList) fill() error {
 	if err := l.everybody(); err != nil {
 		return err
 	}
-	enough := l.walk.reader.Reads() + l.walk.readsMax/2
+	allowance := l.walk.allowance()
 	for first := true; ; first = false {
+		l.walk.enter(l.ctx) // one subject may cost what one question may
 		c, more, err := candidates.next()
 		if err != nil || !more {
 			return err
 		}
-		if !first && l.walk.reader.Reads() > enough {
+		if !first && l.walk.isSpent(allowance) {
 			l.page.More = true
 			return nil
 		}
@@ -158,7 +159,10 @@ func (l *subjectList) everybody() error {
 		return nil
 	}
 	subject := rel.Wildcard(l.question.Type)
-	o := l.outcome(subject, l.wild, nil)
+	o := l.outcome(subject, nil, nil)
+	if l.walk.err != nil {
+		return l.walk.err
+	}
 	if !l.lists(o.result) {
 		return nil
 	}
@@ -187,11 +191,10 @@ func (l *subjectList) lists(r Result) bool {
 // fits is false where there is no room left. The first one always fits.
 func (l *subjectList) take(c subjectCandidate) (fits bool, err error) {
 	subject := rel.TrustedSubject(l.question.Type, c.id, l.question.Relation)
-	seeds := c.seeds
-	if l.question.Relation == "" {
-		seeds = append(slices.Clip(seeds), l.wild...)
+	o := l.outcomeOf(subject, c.seeds, c.self)
+	if l.walk.err != nil {
+		return false, l.walk.err
 	}
-	o := l.outcomeOf(subject, seeds, c.self)
 	var exceptions []Exception
 	if l.everyone != nil && o.result < l.everyone.result {
 		x := Exception{Subject: subject, Result: o.result}
@@ -265,6 +268,7 @@ func (l *subjectList) missing(subject rel.Subject, r Result) ([]Missing, error) 
 		return nil, err
 	}
 	w := l.walk.of(principal)
+	defer func() { l.walk.steps += w.steps }() // it is a part of the page
 	n, _, err := w.ask(l.ctx, l.question.Object, l.listed.definition, l.listed.needs)
 	if err != nil {
 		return nil, err
@@ -277,7 +281,8 @@ func (l *subjectList) missing(subject rel.Subject, r Result) ([]Missing, error) 
 // nobodysID is an id that nothing can have: whoever has it holds what everybody holds.
 const nobodysID = "#"
 
-// outcomeOf is the outcome of a subject, remembered for those with the same seeds.
+// outcomeOf is the outcome of a subject by its own seeds and those of everybody,
+// remembered for those with the same seeds.
 func (l *subjectList) outcomeOf(subject rel.Subject, seeds []seed, self *vertex) *outcome {
 	if self != nil || l.question.Relation != "" {
 		return l.outcome(subject, seeds, self)
@@ -304,7 +309,7 @@ func (l *subjectList) outcomeOf(subject rel.Subject, seeds []seed, self *vertex)
 	for i := range own.sources {
 		if t := &own.sources[i].Tuple; own.sources[i].Through.IsZero() && !t.Subject.IsZero() && !t.Subject.IsWildcard() {
 			for _, s := range seeds {
-				if s.at.vertex == l.root && s.tuple.Relation == t.Relation && !s.tuple.Subject.IsWildcard() {
+				if s.at.vertex == l.root && s.tuple.Relation == t.Relation {
 					*t = s.tuple
 				}
 			}
@@ -313,8 +318,12 @@ func (l *subjectList) outcomeOf(subject rel.Subject, seeds []seed, self *vertex)
 	return &own
 }
 
-// outcome finds what a subject holds by its seeds.
-func (l *subjectList) outcome(subject rel.Subject, seeds []seed, self *vertex) *outcome {
+// outcome finds what a subject holds by its own seeds and those of everybody.
+func (l *subjectList) outcome(subject rel.Subject, own []seed, self *vertex) *outcome {
+	seeds := own
+	if l.question.Relation == "" {
+		seeds = slices.Concat(own, l.wild)
+	}
 	l.holds(seeds, self)
 	l.here(l.root)
 	o := &outcome{}
@@ -327,7 +336,7 @@ func (l *subjectList) outcome(subject rel.Subject, seeds []seed, self *vertex) *
 		o.direct = o.direct || s.Through.IsZero() && s.Tuple.Subject == subject
 	}
 	if len(l.wild) > 0 {
-		l.ownWays(slices.DeleteFunc(slices.Clone(seeds), func(s seed) bool { return s.tuple.Subject.IsWildcard() }), self)
+		l.ownWays(own, self)
 		o.own = !l.root.own.Meet(l.listed.needs).Empty()
 	}
 	return o
@@ -337,7 +346,8 @@ func (l *subjectList) outcome(subject rel.Subject, seeds []seed, self *vertex) *
 func (w *Walk) of(p rel.Principal) *Walk {
 	other := &Walk{
 		brought: w.brought, schema: w.schema, reader: w.reader, principal: p, readsMax: w.readsMax, given: w.given,
-		nodes: make(map[rel.Object]*node), work: make([]stratum, w.schema.Strata()), suspended: make([]stratum, w.schema.Strata()),
+		verdicts: w.verdicts, // a caveat comes to the same for everybody
+		nodes:    make(map[rel.Object]*node), work: make([]stratum, w.schema.Strata()), suspended: make([]stratum, w.schema.Strata()),
 	}
 	return other
 }

@@ -23,4 +23,17 @@ const (
 	// for each group that need not be looked into. A seek costs as much as 20 to
 	// 40 steps, and of a principal in a million groups the rest stays unread.
 	foresightSteps = 16
+
+	// chunkMin is how much of a run is read at least: a seek costs as much as some twenty
+	// steps.
+	chunkMin = 16
+	// firstChunksMin is how much of all runs together is read first, at least. Of a
+	// thousand runs most do not come to their second entry.
+	firstChunksMin = 1_000
+	// passedMax is how many tuples beyond a chunk are looked at for it before it says how
+	// far it has come. A caveat can take away a million in a row.
+	passedMax = 1_000
+	// chunkContextsMax is how many bytes of caveat contexts one chunk keeps: there may be
+	// ten thousand tuples in it, with sixteen KiB each.
+	chunkContextsMax = 1 << 20
 )

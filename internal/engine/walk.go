@@ -189,7 +189,7 @@ func (w *Walk) ask(ctx context.Context, object rel.Object, d *schema.Definition,
 		return nil, Cost{}, err
 	}
 	reads, pairs := w.reader.Reads(), w.pairs
-	w.ctx, w.readsStop, w.followsStop, w.carriedStop = ctx, reads+w.readsMax, w.follows+followsMax, w.carried+carriedMax
+	w.enter(ctx)
 	w.suspend()
 	n := w.node(object, d)
 	for s := range asked.All() {
@@ -203,6 +203,11 @@ func (w *Walk) ask(ctx context.Context, object rel.Object, d *schema.Definition,
 	cost := Cost{Reads: w.reader.Reads() - reads, Pairs: w.pairs - pairs}
 	w.ctx = nil
 	return n, cost, w.err
+}
+
+// enter begins a piece of work that has a budget of its own.
+func (w *Walk) enter(ctx context.Context) {
+	w.ctx, w.readsStop, w.followsStop, w.carriedStop = ctx, w.reader.Reads()+w.readsMax, w.follows+followsMax, w.carried+carriedMax
 }
 
 // suspend puts the work that an earlier question did not need aside: it is taken

@@ -23,13 +23,15 @@ type web struct {
 	order    []*vertex
 	building []vertexSlot
 	leaves   []leaf
-	wild     []seed // the tuples about everybody of the listed type
+	wild     []seed  // the tuples about everybody of the listed type
+	ways     []wayIn // to the root
 
 	typ rel.ObjectType // of the subjects that are listed
 
 	// What follows is of the subject whose holdings are being found.
 	round   int
 	self    *vertex // the subject as an object, where the web has it
+	met     []int32 // the ways of the root that were told of something, some of them twice
 	tells   [][]vertexSlot
 	waiting [][]vertexSlot // to be computed
 }
@@ -41,7 +43,7 @@ type vertex struct {
 	number     int
 	wanted     schema.Slots
 	out        []outgoing
-	in         map[schema.Slot][]incoming // of the root, and of slots without a name
+	in         map[schema.Slot][]incoming // of slots without a name
 	alls       map[schema.Slot]*allOf
 	selfs      schema.Slots // computed slots that say `self`
 
@@ -63,6 +65,7 @@ type outgoing struct {
 	from  schema.Slot
 	to    vertexSlot
 	limit Result
+	way   int32 // its place among the ways, where it leads to the root
 }
 
 // An incoming edge is the same seen from there.
@@ -70,6 +73,12 @@ type incoming struct {
 	tuple rel.Tuple
 	from  vertexSlot
 	limit Result
+}
+
+// A wayIn is an edge to a slot of the root.
+type wayIn struct {
+	incoming
+	slot schema.Slot
 }
 
 // An allOf is a slot that needs all objects of its relation.
@@ -101,7 +110,7 @@ func newWeb(ctx context.Context, w *Walk, o rel.Object, asked schema.Slots, typ 
 		ctx: ctx, walk: w, typ: typ, vertices: make(map[rel.Object]*vertex),
 		tells: make([][]vertexSlot, w.schema.Strata()), waiting: make([][]vertexSlot, w.schema.Strata()),
 	}
-	w.ctx, w.readsStop, w.followsStop, w.carriedStop = ctx, w.reader.Reads()+w.readsMax, w.follows+followsMax, w.carried+carriedMax
+	w.enter(ctx)
 	b.root = b.vertex(o, w.schema.Definition(o.Type()))
 	for slot := range asked.All() {
 		b.want(vertexSlot{b.root, slot})
@@ -216,30 +225,37 @@ func (b *web) buildArrow(at vertexSlot, plan *schema.SlotPlan) {
 // tie lets a slot hear of another one through a tuple.
 func (b *web) tie(at vertexSlot, t rel.Tuple, from vertexSlot, limit Result) {
 	b.walk.follows++
-	from.vertex.out = append(from.out, outgoing{from.slot, at, limit})
-	if at.vertex == b.root || !at.definition.IsAsked(at.slot) {
+	edge, back := outgoing{from: from.slot, to: at, limit: limit}, incoming{t, from, limit}
+	if at.vertex == b.root {
+		edge.way = int32(len(b.ways)) // at most followsMax
+		b.ways = append(b.ways, wayIn{back, at.slot})
+	}
+	from.vertex.out = append(from.out, edge)
+	if !at.definition.IsAsked(at.slot) {
 		if at.in == nil {
 			at.vertex.in = make(map[schema.Slot][]incoming)
 		}
-		at.in[at.slot] = append(at.in[at.slot], incoming{t, from, limit})
+		at.in[at.slot] = append(at.in[at.slot], back)
 	}
 	b.want(from)
 }
 
 // holds finds all that a subject holds in the web from its seeds: the least fixpoint,
-// stratum by stratum. It stays until the next call.
+// stratum by stratum. It stays until the next call. A subject can hold as much as the
+// web has, so it spends; where the walk has failed, what was found means nothing.
 func (b *web) holds(seeds []seed, self *vertex) {
 	b.round++
-	b.self = self
+	b.self, b.met = self, b.met[:0]
 	for _, s := range seeds {
 		b.raise(s.at, s.limit)
+		b.walk.spend()
 	}
 	if self != nil {
 		for slot := range self.selfs.All() {
 			b.later(vertexSlot{self, slot})
 		}
 	}
-	for number := 0; number < len(b.tells); {
+	for number := 0; number < len(b.tells) && b.walk.err == nil; b.walk.spend() {
 		switch {
 		case len(b.tells[number]) > 0:
 			at := pop(&b.tells[number])
@@ -302,6 +318,9 @@ func (b *web) tell(at vertexSlot) {
 		edge := &at.out[i]
 		if edge.from != at.slot {
 			continue
+		}
+		if edge.to.vertex == b.root {
+			b.met = append(b.met, edge.way)
 		}
 		was, is := min(before, edge.limit), min(now, edge.limit)
 		switch {
@@ -386,8 +405,9 @@ func (b *web) ownWays(seeds []seed, self *vertex) {
 			}
 		}
 	}
-	for len(stack) > 0 {
+	for len(stack) > 0 && b.walk.err == nil {
 		at := pop(&stack)
+		b.walk.spend()
 		for _, edge := range at.out {
 			if edge.from == at.slot {
 				reach(edge.to)

@@ -84,14 +84,18 @@ func (w *world) walk(principal string, change ...func(*engine.Question)) *engine
 }
 
 // nobody begins a walk without a principal, as lists of subjects have it.
-func (w *world) nobody() *engine.Walk {
+func (w *world) nobody(change ...func(*engine.Question)) *engine.Walk {
 	w.t.Helper()
 	snap, err := w.store.Newest()
 	if err != nil {
 		w.t.Fatal(err)
 	}
 	w.t.Cleanup(snap.Close)
-	return engine.NewWalk(engine.Question{Schema: w.schema, Reader: snap})
+	q := engine.Question{Schema: w.schema, Reader: snap}
+	for _, c := range change {
+		c(&q)
+	}
+	return engine.NewWalk(q)
 }
 
 // check asks "project:p1#view".
