@@ -52,13 +52,13 @@ const pageStepsMax = 4_000_000
 
 // An allowance is where a page ends although it is not full: at half of what a walk may
 // do, since one entry more may take a good part of it.
-type allowance struct{ reads, steps, carried int }
+type allowance struct{ reads, steps, follows, carried int }
 
 func (w *Walk) allowance() allowance {
-	return allowance{w.reader.Reads() + w.readsMax/2, w.steps + pageStepsMax, w.carried + carriedMax/2}
+	return allowance{w.reader.Reads() + w.readsMax/2, w.steps + pageStepsMax, w.follows + followsMax/2, w.carried + carriedMax/2}
 }
 
 // isSpent reports whether a page has had its allowance.
 func (w *Walk) isSpent(a allowance) bool {
-	return w.reader.Reads() > a.reads || w.steps > a.steps || w.carried > a.carried
+	return w.reader.Reads() > a.reads || w.steps > a.steps || w.follows > a.follows || w.carried > a.carried
 }

@@ -177,3 +177,23 @@ func TestListEndsAPageOfEntriesThatHangOnMuch(t *testing.T) {
 		t.Errorf("%d are listed on %d pages, b7 hangs on %d", len(listed), pages, len(listed["b7"].Missing))
 	}
 }
+
+const guild = `
+definition user {}
+definition team {
+  relation member: user
+  relation banned: user | team#banned
+  permission active = member - banned
+}
+definition box { relation viewer: team#active }`
+
+// What is asked on the way counts as much as the way.
+func TestAskingOnTheWayStaysWithinTheBudgetOfAList(t *testing.T) {
+	tuples := append(each("team:t%#member@user:ana", 0, 1_000), each("team:t%#banned@user:ana", 0, 1_000)...)
+	tuples = append(tuples, each("team:t%#banned@user:eve", 0, 1_000)...)
+	bound := func(q *engine.Question) { q.ReadsMax = 1_500 }
+	_, err := newWorld(t, guild, tuples...).walk("user:ana", bound).Objects(context.Background(), engine.ObjectsQuestion{Type: "box", Name: "viewer", PageSize: 10})
+	if !fault.Is(err, fault.WalkMustStayWithinBudget) {
+		t.Errorf("somebody banned from a thousand teams: %v", err)
+	}
+}

@@ -37,7 +37,9 @@ type spread struct {
 	unsure  []*reached // likewise, what is only possible
 	lasts   []*last
 	lastOf  map[lastKey]*last
-	stop    int
+	// readsStop, followsStop and carriedStop are where the budget of all ways is spent.
+	// What the walk is asked on the way counts, too.
+	readsStop, followsStop, carriedStop int
 }
 
 // A reached is an object that ways lead to, and what they give there.
@@ -89,10 +91,11 @@ func (s *spread) run() error {
 	if s.walk.err != nil {
 		return s.walk.err
 	}
-	s.stop = s.walk.reader.Reads() + s.walk.readsMax
-	s.enter()
+	w := s.walk
+	w.enter(s.ctx)
+	s.readsStop, s.followsStop, s.carriedStop = w.readsStop, w.followsStop, w.carriedStop
 	s.begin()
-	for s.walk.err == nil {
+	for ; w.err == nil; w.spend() {
 		switch {
 		case len(s.sure) > 0:
 			at := s.sure[len(s.sure)-1]
@@ -108,13 +111,7 @@ func (s *spread) run() error {
 			return nil
 		}
 	}
-	return s.walk.err
-}
-
-// enter makes the walk read for the list.
-func (s *spread) enter() {
-	s.walk.enter(s.ctx)
-	s.walk.readsStop = s.stop
+	return w.err
 }
 
 // begin starts at the principal: at what it presents, and at the tuples about it.
@@ -353,7 +350,8 @@ func (s *spread) ask(at *reached) {
 	}
 	at.asked = at.asked.Union(doubtful)
 	n, _, err := s.walk.ask(s.ctx, at.object, at.part.Definition, doubtful)
-	s.enter()
+	w := s.walk
+	w.ctx, w.readsStop, w.followsStop, w.carriedStop = s.ctx, s.readsStop, s.followsStop, s.carriedStop
 	if err != nil {
 		s.walk.fail(err)
 		return
