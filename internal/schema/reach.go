@@ -14,6 +14,7 @@ type Reach struct {
 	schema *Schema
 	byType map[rel.ObjectType]*Reached
 	order  []*Reached
+	hops   map[hopKey]int // places in Reached.Hops
 }
 
 // A Reached is the part of a Reach on the objects of one type.
@@ -36,6 +37,13 @@ type Hop struct {
 	Landings []Landing
 }
 
+// A hopKey is what hops differ in; a relation has the type that it is of.
+type hopKey struct {
+	from     *Definition
+	subject  rel.Name
+	relation *Relation
+}
+
 // A Landing is what such a tuple gives: the slot To, where From is held on the object
 // that is its subject.
 type Landing struct {
@@ -47,7 +55,7 @@ type Landing struct {
 
 // ReachOf is how slots of a definition can be come by.
 func (s *Schema) ReachOf(d *Definition, asked Slots) *Reach {
-	r := &Reach{schema: s, byType: make(map[rel.ObjectType]*Reached)}
+	r := &Reach{schema: s, byType: make(map[rel.ObjectType]*Reached), hops: make(map[hopKey]int)}
 	var queue []place
 	visit := func(p place) {
 		at := r.byType[p.definition.Type]
@@ -108,14 +116,12 @@ func (r *Reach) follow(p place, visit func(place)) {
 
 // hop adds a landing to the hop that reads these tuples.
 func (r *Reach) hop(from *Definition, h Hop, l Landing) {
-	at := r.byType[from.Type]
-	for i := range at.Hops {
-		same := &at.Hops[i]
-		if same.Subject == h.Subject && same.Relation == h.Relation {
-			same.Landings = append(same.Landings, l)
-			return
-		}
+	at, key := r.byType[from.Type], hopKey{from, h.Subject, h.Relation}
+	if i, known := r.hops[key]; known {
+		at.Hops[i].Landings = append(at.Hops[i].Landings, l)
+		return
 	}
+	r.hops[key] = len(at.Hops)
 	h.Landings = []Landing{l}
 	at.Hops = append(at.Hops, h)
 }
@@ -131,7 +137,7 @@ func (r *Reach) expression(at *Reached, e *Expr, visit func(Slot)) {
 		r.expression(at, e.Left, visit)
 		r.expression(at, e.Right, visit)
 	case OpIntersection:
-		r.expression(at, r.schema.narrower(at.Definition, e), visit)
+		r.expression(at, at.Definition.narrower(e), visit)
 	case OpExclusion:
 		r.expression(at, e.Left, visit)
 	}
@@ -139,40 +145,18 @@ func (r *Reach) expression(at *Reached, e *Expr, visit func(Slot)) {
 
 // narrower is the side of an intersection from which fewer objects are expected: one
 // that no wildcard can give, if the other can be given by one; otherwise the left.
-func (s *Schema) narrower(d *Definition, e *Expr) *Expr {
-	if s.canBeEverybody(d, e.Left) && !s.canBeEverybody(d, e.Right) {
+func (d *Definition) narrower(e *Expr) *Expr {
+	if d.canBeEverybody(e.Left) && !d.canBeEverybody(e.Right) {
 		return e.Right
 	}
 	return e.Left
 }
 
-// canBeEverybody reports whether a wildcard can give an expression, by whatever way.
-func (s *Schema) canBeEverybody(d *Definition, e *Expr) bool {
-	seen := make(map[place]bool)
-	var queue []place
-	var slots Slots
-	e.slots(&slots)
-	for slot := range slots.All() {
-		queue = append(queue, place{d, slot})
-	}
-	for len(queue) > 0 {
-		p := queue[len(queue)-1]
-		queue = queue[:len(queue)-1]
-		if seen[p] {
-			continue
-		}
-		seen[p] = true
-		if plan := p.definition.Plan(p.slot); plan.Kind == Stored {
-			for _, f := range plan.Relation.Forms {
-				if f.Wildcard {
-					return true
-				}
-			}
-		}
-		for _, dep := range s.reads(p) {
-			if !dep.negated {
-				queue = append(queue, dep.on)
-			}
+// canBeEverybody reports whether a wildcard can give what an expression reads.
+func (d *Definition) canBeEverybody(e *Expr) bool {
+	for slot := range e.Slots().All() {
+		if d.Plan(slot).Everybody {
+			return true
 		}
 	}
 	return false

@@ -220,6 +220,8 @@ type SlotPlan struct {
 	Label   string // as it was written: a name, or "organization->admin"
 	IsRole  bool   // Computed: it is a role of the ladder
 	Readers []Slot // computed slots of the same object that read this one
+	// Everybody says that a wildcard can give the slot, by whatever way.
+	Everybody bool
 }
 
 // An ExprOp is an operator of a compiled expression.

@@ -31,10 +31,11 @@ func (c *compiler) stratify() {
 			component[p] = i
 		}
 	}
-	strata := make([]int, len(components))
+	strata, everybody := make([]int, len(components)), make([]bool, len(components))
 	for i, members := range components { // Tarjan's order: what is read comes first
 		var knots []knot
 		for _, p := range members {
+			everybody[i] = everybody[i] || p.namesEverybody()
 			for _, dep := range c.schema.reads(p) {
 				j := component[dep.on]
 				if i == j {
@@ -46,6 +47,8 @@ func (c *compiler) stratify() {
 				above := strata[j]
 				if dep.negated {
 					above++
+				} else {
+					everybody[i] = everybody[i] || everybody[j]
 				}
 				strata[i] = max(strata[i], above)
 			}
@@ -54,7 +57,8 @@ func (c *compiler) stratify() {
 	}
 	for i, members := range components {
 		for _, p := range members {
-			p.definition.slots[p.slot].Stratum = strata[i]
+			plan := p.definition.Plan(p.slot)
+			plan.Stratum, plan.Everybody = strata[i], everybody[i]
 		}
 		c.schema.strata = max(c.schema.strata, strata[i]+1)
 	}
@@ -62,6 +66,13 @@ func (c *compiler) stratify() {
 	for _, d := range c.schema.definitions {
 		d.findReaders()
 	}
+}
+
+// namesEverybody reports whether a tuple of the place itself can name a wildcard that
+// holds it: an arrow's leads nowhere.
+func (p place) namesEverybody() bool {
+	plan := p.definition.Plan(p.slot)
+	return plan.Kind == Stored && slices.ContainsFunc(plan.Relation.Forms, func(f Form) bool { return f.Wildcard })
 }
 
 // A knot is an exclusion whose right side leads back to it.
