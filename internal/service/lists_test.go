@@ -145,3 +145,65 @@ func withPlace(t *testing.T, token, place string) string {
 	binary.BigEndian.PutUint32(b, crc32.ChecksumIEEE(b[4:]))
 	return base64.RawURLEncoding.EncodeToString(b)
 }
+
+// A token is all that a list needs to go on: the server may have been restarted, and the
+// data written, between two pages.
+func TestPagesOfListsOutliveTheServer(t *testing.T) {
+	dir := t.TempDir()
+	f := open(t, dir)
+	f.schema(trials)
+	for i := range 9 {
+		f.mustWrite(fmt.Sprintf("create doc:d%d#viewer@user:ana", i), fmt.Sprintf("create doc:d0#editor@user:u%d[expiration:2100-01-01T00:00:00Z]", i))
+	}
+	objects := service.ObjectsQuery{
+		Store: rel.DefaultStore, Type: "doc", Name: "viewer", Principal: item(t, "doc:d#viewer@user:ana").Principal,
+		PageSize: 4, Page: service.FirstPage("objects"),
+	}
+	subjects := service.SubjectsQuery{
+		Store: rel.DefaultStore, Object: item(t, "doc:d0#viewer@user:ana").Object, Name: "viewer", Type: "user",
+		PageSize: 4, Page: service.FirstPage("subjects"),
+	}
+	seen := make(map[string]int)
+	var of rel.Snapshot
+	for page, more := 0, true; more; page++ {
+		o, err := f.ListObjects(t.Context(), objects)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, entry := range o.Objects {
+			seen[entry.Object.String()]++
+		}
+		s, err := f.ListSubjects(t.Context(), subjects)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, entry := range s.Subjects {
+			seen[entry.Subject.String()]++
+		}
+		if page == 0 {
+			of = o.Snapshot
+		}
+		if o.Snapshot != of || s.Snapshot != of {
+			t.Errorf("page %d is of %v and %v, the first was of %v", page, o.Snapshot, s.Snapshot, of)
+		}
+		if more = o.Next != "" && s.Next != ""; !more {
+			break
+		}
+		if objects.Page, err = service.FirstPage("objects").At(o.Next); err != nil {
+			t.Fatal(err)
+		}
+		if subjects.Page, err = service.FirstPage("subjects").At(s.Next); err != nil {
+			t.Fatal(err)
+		}
+		f = f.reopened(dir)
+		f.mustWrite(fmt.Sprintf("delete doc:d%d#viewer@user:ana", 8-page), fmt.Sprintf("create doc:e%d#viewer@user:ana", page), fmt.Sprintf("delete doc:d0#editor@user:u%d", 8-page))
+	}
+	if len(seen) != 9+10 {
+		t.Errorf("%d are listed, want nine objects and ten subjects: %v", len(seen), seen)
+	}
+	for who, times := range seen {
+		if times != 1 {
+			t.Errorf("%s is listed %d times", who, times)
+		}
+	}
+}

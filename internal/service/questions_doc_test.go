@@ -110,6 +110,17 @@ func officeQuestions(t *testing.T) []officeQuestion {
 			return answer.Cost.Reads
 		}
 	}
+	explained := func(object, name string, want engine.Result) func(*testing.T, fixture) int {
+		return func(t *testing.T, f fixture) int {
+			answer, err := f.Check(t.Context(), service.CheckQuery{
+				Store: rel.DefaultStore, Item: item(t, object+"#"+name+"@user:ana"), Explain: true,
+			})
+			if err != nil || answer.Result != want || answer.Reason == nil || (len(answer.Openings) > 0) != (want == engine.Denied) {
+				t.Fatalf("%v by %v, %v; want %v", answer.Result, answer.Reason, err, want)
+			}
+			return answer.Cost.Reads
+		}
+	}
 	objects := func(typ rel.ObjectType, name rel.Name, within string, size, want int) func(*testing.T, fixture) int {
 		return func(t *testing.T, f fixture) int {
 			q := service.ObjectsQuery{Store: rel.DefaultStore, Type: typ, Name: name, Principal: item(t, "doc:d#view@user:ana").Principal, PageSize: size}
@@ -174,6 +185,10 @@ func officeQuestions(t *testing.T) []officeQuestion {
 		{"BatchCheck, a hundred people of one document", people, batch(100, false, func(i int) service.CheckItem {
 			return item(t, fmt.Sprintf("doc:d#edit@user:x%d", i))
 		})},
+		{"Check with its reasons, inherited through a folder from an organization", inherited, explained("doc:d", "view", engine.Granted)},
+		{"Check with its reasons, denied in a folder of an organization", inherited[:2], explained("doc:d", "view", engine.Denied)},
+		{"Check with its reasons, denied after twenty nested groups", deep, explained("doc:d", "view", engine.Denied)},
+		{"Check with its reasons, denied where ten thousand users have a grant", many("doc:d#viewer@user:u%", 10000), explained("doc:d", "view", engine.Denied)},
 		{"ListObjects, nothing", tall, objects("doc", "editor", "", 100, 0)},
 		{"ListObjects, ten documents of her own among six thousand", of(tall[:6000], many("doc:x%#editor@user:ana", 10)), objects("doc", "editor", "", 100, 10)},
 		{"ListObjects, ten documents through three nested groups", of(tall[:6000], nested, many("doc:x%#editor@team:a#member", 10)), objects("doc", "editor", "", 100, 10)},
