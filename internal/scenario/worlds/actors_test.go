@@ -7,7 +7,6 @@ package worlds
 
 import (
 	"math/rand/v2"
-	"slices"
 	"testing"
 )
 
@@ -93,12 +92,6 @@ func administeredTrial(t *testing.T, seed uint64) Trial {
 	w := populated(d, seed, shape, reparsed(t, text))
 	w.acting = true
 	return writesAlone(w.Trial())
-}
-
-// writesAlone is a trial without its questions.
-func writesAlone(t Trial) Trial {
-	t.Steps = slices.DeleteFunc(t.Steps, func(s Step) bool { return s.Way != Write && s.Way != Advance })
-	return t
 }
 
 // The product and the oracle accept and refuse the same writes of the same actors,
