@@ -65,6 +65,14 @@ func (w *Walk) decide(t rel.Tuple) Result {
 	}
 }
 
+// isFalse reports whether a tuple's caveat is known to be false. What the time ran out
+// over, and what no caveat of the schema decides, is not.
+func (w *Walk) isFalse(t rel.Tuple) bool {
+	w.decide(t)
+	v, known := w.verdicts[t.Caveat]
+	return known && v.Truth == condition.False
+}
+
 // hang keeps a tuple whose caveat is open.
 func (w *Walk) hang(o open) {
 	w.conditions.opens = append(w.conditions.opens, o)

@@ -158,8 +158,12 @@ func (e *explainer) work() {
 	}
 }
 
-// exhausted reports whether nothing more may be read.
+// exhausted reports whether nothing more may be read. It is asked at every step, and
+// so it looks at the caller's time, too.
 func (e *explainer) exhausted() bool {
+	if !e.spent {
+		e.walk.spend()
+	}
 	e.spent = e.spent || e.walk.err != nil || e.walk.reader.Reads() > e.readsStop || e.walk.follows > e.followsStop
 	return e.spent
 }
@@ -251,7 +255,7 @@ func (e *explainer) over(name string, step Step, t rel.Tuple, r Result) *Reason 
 	return &Reason{
 		Object: t.Object, Name: name, Result: r, Step: step, Tuple: t,
 		Contextual:     e.walk.brought != nil && e.walk.brought.isContextual(t),
-		ConditionFalse: e.walk.decide(t) == Denied,
+		ConditionFalse: e.walk.isFalse(t),
 	}
 }
 

@@ -22,7 +22,7 @@ func (w *Walk) reasonOfAccess(n *node, access Access, top, possible schema.Slot)
 		result, permissions = Conditional, access.ConditionalPermissions
 	}
 	all := &Reason{Object: n.object, Step: StepAllOf}
-	e := explainer{walk: w}
+	e := explainer{walk: w, spent: true}
 	for _, name := range permissions {
 		all.Result = result
 		e.add(all, 0, func(depth int) *Reason {

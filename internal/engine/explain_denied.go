@@ -111,7 +111,7 @@ func (e *explainer) denyTuples(r *Reason, p pair, plan *schema.SlotPlan, depth i
 	all, more, whole := e.ways(p, plan, waysCountedMax)
 	isFalse := make(map[way]bool)
 	for _, way := range all {
-		if e.walk.decide(way.tuple) == Denied {
+		if e.walk.isFalse(way.tuple) {
 			_, known := e.valueOver(way)
 			isFalse[way] = known && e.isFalse(way)
 		}
@@ -217,7 +217,7 @@ const takenNodesMax = 100
 func (e *explainer) taken(p pair, x *schema.Expr, at telling) *Reason {
 	look := &explainer{
 		walk: e.walk, told: make(map[pair]bool), nodes: max(e.nodes, reasonNodesMax-takenNodesMax),
-		readsStop: e.readsStop, followsStop: e.followsStop, spent: e.spent, above: at.above,
+		readsStop: e.readsStop, followsStop: e.followsStop, followed: e.followed, spent: e.spent, above: at.above,
 	}
 	before := look.nodes
 	if !look.room(at.depth + 1) {
@@ -228,6 +228,6 @@ func (e *explainer) taken(p pair, x *schema.Expr, at telling) *Reason {
 	if r = r.tidied().onlyTaken(); r != nil {
 		e.nodes += look.nodes - before
 	}
-	e.spent = e.spent || look.spent
+	e.followed, e.spent = look.followed, e.spent || look.spent
 	return r
 }

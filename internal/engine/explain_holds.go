@@ -21,7 +21,7 @@ func (at telling) below(p pair) telling {
 // reason is why a slot holds, and nothing else: what the walk has kept tells it, and
 // nothing is read.
 func (w *Walk) reason(n *node, s schema.Slot) *Reason {
-	e := explainer{walk: w}
+	e := explainer{walk: w, spent: true}
 	return e.holds(pair{n, s}, telling{alone: true}).tidied().within(reasonDepthMax)
 }
 
@@ -304,6 +304,9 @@ func (e *explainer) otherTuples(r *Reason, p pair, decided rel.Tuple, at telling
 // valueOver is what a way gives, and whether that is known.
 func (e *explainer) valueOver(way way) (r Result, known bool) {
 	limit := e.walk.decide(way.tuple)
+	if limit == Denied && !e.walk.isFalse(way.tuple) {
+		return Denied, false // the time ran out over its condition
+	}
 	if way.from.node == nil {
 		return limit, e.walk.err == nil
 	}
@@ -314,7 +317,7 @@ func (e *explainer) valueOver(way way) (r Result, known bool) {
 // isFalse reports whether a way, whose value is known, would give something if its
 // condition were not false.
 func (e *explainer) isFalse(way way) bool {
-	return e.walk.decide(way.tuple) == Denied && (way.from.node == nil || way.from.node.held.Of(way.from.slot) != Denied)
+	return e.walk.isFalse(way.tuple) && (way.from.node == nil || way.from.node.held.Of(way.from.slot) != Denied)
 }
 
 // waysMax is how many tuples of a relation are tried as further ways, or as those

@@ -436,6 +436,50 @@ func TestAnExplanationWhoseCallerIsGoneIsCut(t *testing.T) {
 	}
 }
 
+// A caller who goes away before a condition is decided is not told that it is false.
+func TestAConditionThatWasNotDecidedIsNotFalse(t *testing.T) {
+	w := newWorld(t, `
+caveat at_least(need int, have int) { have >= need }
+definition user {}
+definition team { relation member: user }
+definition doc {
+  relation first: team
+  relation team: team with at_least
+  relation viewer: user | team#member with at_least
+  permission all = first->member & team.all(member)
+  permission view = first->member & viewer
+}`, "team:b#member@user:ana", "doc:d#first@team:b", `doc:d#team@team:a[at_least:{"need":2,"have":1}]`, `doc:d#team@team:b[at_least:{"need":1,"have":2}]`,
+		"doc:d#viewer@user:ana", `doc:d#viewer@team:b#member[at_least:{"need":1,"have":3}]`)
+	for _, question := range []string{"doc:d#all", "doc:d#view"} {
+		for looks := range 20 {
+			walk := w.walk("user:ana", explained)
+			answer := check(t, walk, question)
+			leaving := &leavingCaller{Context: context.Background(), looks: looks}
+			o, name, _ := strings.Cut(question, "#")
+			e, err := walk.WhyCheck(leaving, object(t, o), rel.Name(name), answer)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if told := outline(e.Reason); strings.Contains(told, `"need":1}] false`) {
+				t.Fatalf("after %d looks:\n%s", looks, told)
+			}
+		}
+	}
+}
+
+// A leavingCaller is gone once its time has been looked at so many times.
+type leavingCaller struct {
+	context.Context
+	looks int
+}
+
+func (c *leavingCaller) Err() error {
+	if c.looks--; c.looks < 0 {
+		return context.Canceled
+	}
+	return nil
+}
+
 // What was explained serves the next question, which is answered as ever.
 func TestAWalkGoesOnAfterAnExplanation(t *testing.T) {
 	w := newWorld(t, office, "doc:d#org@org:o", "org:o#admin@user:ana", "doc:d#viewer@user:ana", "doc:e#parent@doc:d", "doc:e#banned@user:ana", "doc:e#editor@user:ana")
