@@ -239,6 +239,7 @@ func (e *explainer) finish(top *Reason, d *schema.Definition) {
 		top.Because[i] = b
 		top.Result = max(top.Result, b.Result)
 	}
+	top.within(reasonDepthMax)
 	if len(top.Because) == 0 {
 		top.Step = StepNone
 	}

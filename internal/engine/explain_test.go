@@ -376,6 +376,22 @@ func TestExplanationsAreBounded(t *testing.T) {
 	}
 }
 
+// What is held on an object as a whole stands one deeper than what a name is, and is
+// cut at the same depth.
+func TestExplanationsOfAccessAreBounded(t *testing.T) {
+	deep := []string{"doc:d#viewer@team:t0#member", "team:t110#member@user:ana"}
+	for i := range 110 {
+		deep = append(deep, fmt.Sprintf("team:t%d#member@team:t%d#member", i, i+1))
+	}
+	w := newWorld(t, office, deep...)
+	for _, subject := range []string{"user:ana", "user:bob"} {
+		r := why(t, w.walk(subject, explained), "doc:d").Reason
+		if nodes, depth := size(r); nodes > 1000 || depth != 64 {
+			t.Errorf("%s: %d reasons, %d inside one another", subject, nodes, depth)
+		}
+	}
+}
+
 // Of many the first are shown, and how many more there are.
 func TestAWideDenialShowsAFewAndCountsTheRest(t *testing.T) {
 	w := newWorld(t, office, each("doc:d#banned@team:t%#member", 0, 1000)...)
