@@ -392,6 +392,20 @@ func TestExplanationsOfAccessAreBounded(t *testing.T) {
 	}
 }
 
+// A name that stands thousands of times in an expression of thousands of objects is
+// gone to once on each, in search of what would open it.
+func TestNamesThatRepeatAreGoneToOnce(t *testing.T) {
+	var deep []string
+	for i := range 300 {
+		deep = append(deep, fmt.Sprintf("n:%d#parent@n:%d", i, i+1))
+	}
+	w := newWorld(t, "definition user {}\ndefinition n {\n  relation parent: n\n  relation a: user\n  permission p = parent->p"+
+		strings.Repeat(" + (a & a)", 2000)+"\n}", deep...)
+	if e := why(t, w.walk("user:ana", explained), "n:0#p"); len(e.Openings) != 10 {
+		t.Errorf("%d openings", len(e.Openings))
+	}
+}
+
 // Of many the first are shown, and how many more there are.
 func TestAWideDenialShowsAFewAndCountsTheRest(t *testing.T) {
 	w := newWorld(t, office, each("doc:d#banned@team:t%#member", 0, 1000)...)

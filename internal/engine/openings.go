@@ -3,6 +3,7 @@ package engine
 import (
 	"slices"
 
+	"github.com/pemba-io/pemba/internal/fault"
 	"github.com/pemba-io/pemba/internal/rel"
 	"github.com/pemba-io/pemba/internal/schema"
 )
@@ -28,6 +29,11 @@ type opening struct {
 type approach struct {
 	pair
 	ups, hops int
+}
+
+// nearer reports whether one approach comes before another one.
+func (a approach) nearer(b approach) bool {
+	return a.ups < b.ups || a.ups == b.ups && a.hops < b.hops
 }
 
 // openings are tuples that would each turn a denial of these pairs round, the lowest
@@ -63,14 +69,22 @@ func (e *explainer) candidatesToOpen(denied []pair) []opening {
 	var found []opening
 	have := make(map[rel.Key]bool)
 	seen := make(map[pair]bool)
+	reached := make(map[pair]approach)
 	var open []approach
-	for _, p := range denied {
-		open = append(open, approach{pair: p})
+	// A name can stand in an expression thousands of times, and is gone to once.
+	reach := func(a approach) {
+		if before, is := reached[a.pair]; (!is || a.nearer(before)) && len(open) < openingsPairsMax {
+			reached[a.pair] = a
+			open = append(open, a)
+		}
 	}
-	for len(open) > 0 && len(seen) < openingsPairsMax && len(found) < openingsAskedMax {
+	for _, p := range denied {
+		reach(approach{pair: p})
+	}
+	for len(open) > 0 && len(seen) < openingsPairsMax && len(found) < openingsAskedMax && fault.Ended(e.walk.ctx) == nil {
 		nearest := 0
 		for i, a := range open {
-			if b := open[nearest]; a.ups < b.ups || a.ups == b.ups && a.hops < b.hops {
+			if a.nearer(open[nearest]) {
 				nearest = i
 			}
 		}
@@ -88,7 +102,9 @@ func (e *explainer) candidatesToOpen(denied []pair) []opening {
 		plan := at.plan()
 		switch plan.Kind {
 		case schema.Computed:
-			open = append(open, e.approaches(at, plan.Expr)...)
+			for _, next := range e.approaches(at, plan.Expr) {
+				reach(next)
+			}
 			continue
 		case schema.Stored:
 			for _, t := range e.ownOpenings(at.pair, plan.Relation) {
@@ -100,8 +116,8 @@ func (e *explainer) candidatesToOpen(denied []pair) []opening {
 		}
 		all, _, _ := e.ways(at.pair, plan, 0)
 		for _, way := range all {
-			if len(open) < openingsPairsMax && way.from.node != nil && e.walk.decide(way.tuple) == Granted {
-				open = append(open, approach{way.from, at.ups, at.hops + 1})
+			if way.from.node != nil && e.walk.decide(way.tuple) == Granted {
+				reach(approach{way.from, at.ups, at.hops + 1})
 			}
 		}
 	}
