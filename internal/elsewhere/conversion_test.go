@@ -218,6 +218,7 @@ func TestTupleFiles(t *testing.T) {
 		{name: "t.csv", text: head + "user,ana,,viewer,doc,1,,\nuser,a na,,viewer,doc,1,,\n", want: []string{"doc:1#viewer@user:ana"}, at: "t.csv:3:1", code: fault.IDMustBeValid},
 		{name: "t.csv", text: head + "user,ana\n", at: "t.csv:2:1", code: fault.FileMustBeReadable},
 		{name: "t.csv", text: head + "user,bob,,guest,doc,1,in_time,{\n", at: "t.csv:2:1", code: fault.ContextMustBeReadable},
+		{name: "t.csv", text: head + "user,bob,,guest,doc,1,,\"{\"\"until\"\":7}\"\n", at: "t.csv:2:1", code: fault.SourceMustBeConvertible},
 		{name: "t.csv", text: "user,relation,object\n", at: "t.csv:1:1", code: fault.SourceMustBeConvertible},
 		{name: "t.csv", text: "user_type,user_id,relation,object_type\n", at: "t.csv:1:1", code: fault.SourceMustBeConvertible},
 		{name: "t.csv", text: "", at: "t.csv:1:1", code: fault.FileMustBeReadable},

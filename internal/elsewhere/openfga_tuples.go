@@ -29,6 +29,15 @@ type storeTuple struct {
 type storeCondition struct {
 	Name    scalar    `yaml:"name"`
 	Context yaml.Node `yaml:"context"`
+
+	unknown []scalar
+}
+
+// UnmarshalYAML notes the keys that nothing reads.
+func (c *storeCondition) UnmarshalYAML(n *yaml.Node) error {
+	type plain storeCondition
+	c.unknown = unknownKeys(n, "name", "context")
+	return n.Decode((*plain)(c))
 }
 
 // UnmarshalYAML keeps the place, and the keys that nothing reads.
@@ -207,12 +216,11 @@ func csvTuple(table *csv.Reader, column map[string]int, record []string) (storeT
 		user += "#" + r
 	}
 	t.User, t.Relation, t.Object = text(user), text(cell("relation")), text(cell("object_type")+":"+cell("object_id"))
-	name := cell("condition_name")
-	if name == "" {
+	name, values := cell("condition_name"), cell("condition_context")
+	if name == "" && values == "" {
 		return t, nil
 	}
 	t.Condition = &storeCondition{Name: text(name)}
-	values := cell("condition_context")
 	if values == "" {
 		return t, nil
 	}
@@ -256,6 +264,13 @@ func (o *openfga) tuple(d *document, in *storeTuple) (Tuple, *fault.Fault) {
 	out.Relation = rel.Name(name)
 	if out.Subject, err = o.words.subject(in.User.value); err != nil {
 		return Tuple{}, at.on(fault.Of(err))
+	}
+	// Without its condition a tuple would give more.
+	if c := in.Condition; c != nil && len(c.unknown) > 0 {
+		return Tuple{}, notConvertible(d.placeOf(c.unknown[0]), "the condition of a tuple has no key %q", c.unknown[0].value).Do("it has name and context")
+	}
+	if c := in.Condition; c != nil && c.Name.value == "" && c.Context.Kind != 0 && c.Context.Tag != "!!null" {
+		return Tuple{}, notConvertible(at, "the condition of the tuple has a context and no name").Do("name the condition")
 	}
 	if in.Condition != nil && in.Condition.Name.value != "" {
 		if out.Caveat, err = o.words.caveat(in.Condition.Name.value, &in.Condition.Context); err != nil {
