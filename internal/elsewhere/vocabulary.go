@@ -187,7 +187,11 @@ func contextValues(n *yaml.Node) (map[string]any, error) {
 	if n == nil || n.Kind == 0 || n.Tag == "!!null" {
 		return nil, nil
 	}
-	v, err := jsonValue(n)
+	reader := jsonReader{contextValuesMax}
+	v, err := reader.value(n)
+	if f := fault.Of(err); f != nil {
+		return nil, f
+	}
 	values, is := v.(map[string]any)
 	if err != nil || !is {
 		return nil, fault.New(fault.ContextMustBeReadable, "the context is no mapping of parameters to values").

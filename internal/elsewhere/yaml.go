@@ -14,6 +14,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/pemba-io/pemba/internal/fault"
+	"github.com/pemba-io/pemba/internal/rel"
 )
 
 // A document is a file of YAML or JSON while it is read. JSON is YAML, too, and read
@@ -158,17 +159,28 @@ func unknownKeys(n *yaml.Node, known ...string) []scalar {
 	return unknown
 }
 
-// jsonValue is a value as encoding/json decodes it. A time that stands there without
+// contextValuesMax bounds the values in a context: an alias can stand for any number of
+// them, and for itself. No context that is short enough has so many.
+const contextValuesMax = rel.RequestContextBytesMax
+
+// A jsonReader reads values as long as there are no more than it may read.
+type jsonReader struct{ left int }
+
+// value is a value as encoding/json decodes it. A time that stands there without
 // quotes is a text, as it is in JSON; a whole number that a double would not hold is
 // the text of its digits.
-func jsonValue(n *yaml.Node) (any, error) {
+func (r *jsonReader) value(n *yaml.Node) (any, error) {
+	if r.left--; r.left < 0 {
+		return nil, fault.Newf(fault.ContextMustBeReadable, "the context has more than %d values", contextValuesMax).
+			Do("look for an alias that stands for itself")
+	}
 	switch n.Kind {
 	case yaml.AliasNode:
-		return jsonValue(n.Alias)
+		return r.value(n.Alias)
 	case yaml.MappingNode:
 		values := make(map[string]any, len(n.Content)/2)
 		for i := 0; i+1 < len(n.Content); i += 2 {
-			v, err := jsonValue(n.Content[i+1])
+			v, err := r.value(n.Content[i+1])
 			if err != nil {
 				return nil, err
 			}
@@ -178,7 +190,7 @@ func jsonValue(n *yaml.Node) (any, error) {
 	case yaml.SequenceNode:
 		values := make([]any, len(n.Content))
 		for i, each := range n.Content {
-			v, err := jsonValue(each)
+			v, err := r.value(each)
 			if err != nil {
 				return nil, err
 			}
