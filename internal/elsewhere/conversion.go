@@ -61,6 +61,8 @@ type Test struct {
 	False       []string
 	Caveated    []string
 	Validations []scenario.Validation
+
+	added []Tuple // those that only the test has
 }
 
 // Cases counts what is asked.
@@ -159,6 +161,20 @@ func (c *Conversion) compile() {
 		}
 		return f != nil
 	})
+	for i := range c.Tests {
+		c.Tests[i].keepWhatFits(compiled, c)
+	}
+}
+
+// keepWhatFits leaves the tuples out that do not fit the schema, which no test file may
+// have. Of the file's own it is told already.
+func (t *Test) keepWhatFits(s *schema.Schema, c *Conversion) {
+	for _, each := range t.added {
+		if f := admission.NotInSchema(s, each.Tuple); f != nil {
+			c.TestsLeftOut = append(c.TestsLeftOut, each.At.on(f))
+		}
+	}
+	t.Tuples = slices.DeleteFunc(slices.Clone(t.Tuples), func(each rel.Tuple) bool { return admission.NotInSchema(s, each) != nil })
 }
 
 // inOrder puts everything in the order of its places.

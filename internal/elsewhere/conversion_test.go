@@ -153,6 +153,44 @@ func TestWhatIsLeftOutIsToldAtItsLine(t *testing.T) {
 	}
 }
 
+// What is left out of a test takes with it what would be another question without it,
+// and the file of the test can be read, whatever the test is called.
+func TestWhatIsLeftOfATestIsTrue(t *testing.T) {
+	c := read(t, "s.fga.yaml", opening(map[string]string{"good.fga": goodModel, "s.fga.yaml": `
+model_file: good.fga
+tests:
+  - name: "a\rrelationships: x\u2028b\e[1m\nc"
+    tuples:
+      - {user: "link:l", relation: viewer, object: "doc:1"}
+      - {user: "user:ana", relation: owner, object: "doc:1"}
+    check:
+      - {user: "user:bob", object: "doc:1", contextual_tuples: [], assertions: {viewer: true}}
+      - {user: "user:ana", object: "doc:1", assertions: {viewer: true, guest: false}}
+`}))
+	if len(c.TestsLeftOut) != 2 {
+		t.Errorf("left out: %v", c.TestsLeftOut)
+	}
+	files, err := c.Files()
+	if err != nil {
+		t.Fatal(err)
+	}
+	test := string(files[len(files)-1].Text)
+	want := `# a relationships: x b [1m
+# c
+schemaFile: ../schema.zed
+relationships: |
+  doc:1#owner@user:ana
+assertions:
+  assertTrue:
+    - doc:1#viewer@user:ana
+  assertFalse:
+    - doc:1#guest@user:ana
+`
+	if diff := cmp.Diff(want, test); diff != "" {
+		t.Error(diff)
+	}
+}
+
 const goodModel = `model
   schema 1.1
 type user

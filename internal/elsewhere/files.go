@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"strings"
+	"unicode"
 
 	"go.yaml.in/yaml/v3"
 
@@ -129,11 +130,19 @@ func (m *mapping) relationships(tuples []rel.Tuple) {
 	m.add("relationships", &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Style: yaml.LiteralStyle, Value: lines.String()})
 }
 
+// asComment replaces what may not stand in a comment of YAML, or ends it.
+func asComment(r rune) rune {
+	if unicode.IsGraphic(r) {
+		return r
+	}
+	return ' '
+}
+
 // encode is the text of the mapping below a comment.
 func (m *mapping) encode(comment string) ([]byte, error) {
 	var out bytes.Buffer
 	for line := range strings.Lines(comment) {
-		fmt.Fprintf(&out, "# %s\n", strings.TrimSpace(line))
+		fmt.Fprintf(&out, "# %s\n", strings.TrimSpace(strings.Map(asComment, line)))
 	}
 	encoder := yaml.NewEncoder(&out)
 	encoder.SetIndent(2)

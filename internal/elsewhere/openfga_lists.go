@@ -63,7 +63,9 @@ func (l *storeListedUsers) UnmarshalYAML(n *yaml.Node) error {
 // objects converts a list of all objects of a type on which somebody holds a
 // relation: the listed ones, and no other of those that stand in any tuple.
 func (r *testReading) objects(in *storeObjectList) {
-	r.passOver("a list of objects", in.unknown)
+	if r.passOver("a list of objects", in.unknown) {
+		return
+	}
 	subject, err := r.words.subject(in.User.value)
 	if err == nil && subject.IsWildcard() {
 		err = wildcardAsks(subject)
@@ -118,7 +120,9 @@ func (r *testReading) standing(typ rel.ObjectType) []rel.Object {
 // ones, and no other of those that stand in any tuple. A wildcard in the list is
 // everybody whom no tuple names; who of the others comes by it, the list does not say.
 func (r *testReading) users(in *storeUserList) {
-	r.passOver("a list of users", in.unknown)
+	if r.passOver("a list of users", in.unknown) {
+		return
+	}
 	object, err := r.words.object(in.Object.value)
 	if err != nil {
 		r.leaveOut(in.Object, fault.Of(err))
@@ -130,8 +134,7 @@ func (r *testReading) users(in *storeUserList) {
 	}
 	typ, _, _ := strings.Cut(in.Object.value, ":")
 	for _, a := range in.Assertions {
-		r.passOver("a list of users", a.value.unknown)
-		if !r.known(typ, a.key) {
+		if r.passOver("a list of users", a.value.unknown) || !r.known(typ, a.key) {
 			continue
 		}
 		q := query{a.key, given}

@@ -71,6 +71,7 @@ func (o *openfga) test(d *document, in *storeTest) {
 	for _, t := range withoutTwins(append(slices.Clone(o.tuples), added...)) {
 		r.out.Tuples = append(r.out.Tuples, t.Tuple)
 	}
+	r.out.added = added
 	r.out.Name = in.Name.value
 	if in.Description.value != "" {
 		r.out.Name = strings.TrimPrefix(in.Name.value+": "+in.Description.value, ": ")
@@ -97,11 +98,13 @@ func (r *testReading) leaveOut(at scalar, f *fault.Fault) {
 	r.into.TestsLeftOut = append(r.into.TestsLeftOut, r.placeOf(at).on(f))
 }
 
-// passOver leaves keys out that nothing reads.
-func (r *testReading) passOver(what string, unknown []scalar) {
+// passOver leaves keys out that nothing reads, and reports whether there are any: what
+// is asked beside them may be another question than it seems.
+func (r *testReading) passOver(what string, unknown []scalar) bool {
 	for _, key := range unknown {
 		r.leaveOut(key, fault.Newf(fault.SourceMustBeConvertible, "%s has no key %q that pemba knows", what, key.value).Do("say the same by check, list_objects or list_users"))
 	}
+	return len(unknown) > 0
 }
 
 // A query is a question without its object and subject.
@@ -177,7 +180,9 @@ func either(single scalar, many []scalar) []scalar {
 }
 
 func (r *testReading) check(in *storeCheck) {
-	r.passOver("a check", in.unknown)
+	if r.passOver("a check", in.unknown) {
+		return
+	}
 	users, objects := either(in.User, in.Users), either(in.Object, in.Objects)
 	if len(users) == 0 || len(objects) == 0 {
 		at := scalar{}
