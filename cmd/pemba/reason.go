@@ -162,9 +162,13 @@ func (t *tree) below(r *pembav1.Reason, indent string) {
 	}
 }
 
-// notes are what is said of a reason beside its text; the role only of one of several.
+// notes are what is said of a reason behind its text, or below where the line is full;
+// the role only of one of several.
 func notes(r *pembav1.Reason, oneOfSeveral bool) []string {
 	var notes []string
+	if below := len(r.GetBecause()); r.GetStep() == pembav1.Reason_STEP_MINUS && isNamed(r) && (below > 1 || below == 1 && r.GetCut()) {
+		notes = append(notes, firstLessSecond)
+	}
 	if r.GetContextual() {
 		notes = append(notes, "(sent with the question)")
 	}
@@ -176,6 +180,9 @@ func notes(r *pembav1.Reason, oneOfSeveral bool) []string {
 	}
 	return notes
 }
+
+// firstLessSecond is how what is below an exclusion is to be read.
+const firstLessSecond = "the first, less the second"
 
 // resultWord is a result in three letters, so that a tree's lines align.
 func resultWord(r pembav1.Result) string {
@@ -212,12 +219,14 @@ func stepText(r *pembav1.Reason) string {
 		return of(r, "by all of", "all of")
 	case pembav1.Reason_STEP_MINUS:
 		switch {
+		case len(r.GetBecause()) == 0:
+			return title(r) // it is cut, and not said whether anything is taken away
 		case len(r.GetBecause()) < 2 && !r.GetCut():
 			return of(r, "which nothing takes away, by", "what nothing takes away")
 		case denied:
-			return of(r, "taken away: the first, less the second", "the first, less the second")
+			return of(r, "taken away:", firstLessSecond)
 		}
-		return of(r, "may be taken away: the first, less the second", "the first, less the second")
+		return of(r, "may be taken away:", firstLessSecond)
 	case pembav1.Reason_STEP_ROLE_BELOW:
 		return of(r, "a role below", "a role below")
 	case pembav1.Reason_STEP_ITSELF:
@@ -233,11 +242,13 @@ func stepText(r *pembav1.Reason) string {
 // of says something of what a reason is about, or, where it is about a part without
 // a name, that alone.
 func of(r *pembav1.Reason, named, unnamed string) string {
-	if r.GetName() == "" && r.GetRole() == "" {
+	if !isNamed(r) {
 		return unnamed
 	}
 	return title(r) + ", " + named
 }
+
+func isNamed(r *pembav1.Reason) bool { return r.GetName() != "" || r.GetRole() != "" }
 
 // title is what a reason is about.
 func title(r *pembav1.Reason) string {

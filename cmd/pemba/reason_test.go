@@ -93,6 +93,18 @@ func TestReasonsAsText(t *testing.T) {
 			"if   doc:1#view, may be taken away: the first, less the second|yes  - doc:1#viewer@user:ana|if   - doc:1#banned@user:ana",
 		},
 		{
+			"what may, of a long reference",
+			changed(explained(strings.Repeat("v", 40), pembav1.Reason_STEP_MINUS, stored("viewer", "user:ana"), changed(stored("banned", "user:ana"), isOpen)), isOpen),
+			"doc:1#viewer@user:ana",
+			"if   doc:1#" + strings.Repeat("v", 40) + ", may be taken away:|       the first, less the second|yes  - doc:1#viewer@user:ana|if   - doc:1#banned@user:ana",
+		},
+		{
+			"what nothing takes away, and is cut before it says so",
+			changed(explained("view", pembav1.Reason_STEP_MINUS), goesOn),
+			"…",
+			"yes  doc:1#view …",
+		},
+		{
 			"the userset itself",
 			explained("viewer", pembav1.Reason_STEP_ITSELF),
 			"doc:1#viewer is what asks",
