@@ -286,6 +286,31 @@ func TestTupleFiles(t *testing.T) {
 	}
 }
 
+// A model in JSON says nothing that is passed over, for without it there could be more
+// access.
+func TestJSONModelsAreTakenWhole(t *testing.T) {
+	for _, c := range []struct {
+		rewrite, user string
+		leftOut       string
+	}{
+		{`{"this": {}, "union": null}`, `{"type": "user", "wildcard": null, "condition": null}`, ""},
+		{`{"this": null, "computedUserset": {"relation": "a"}}`, `{"type": "user"}`, ""},
+		{`{"this": {}}`, `{"type": "user", "conditon": "c"}`, "has no key conditon"},
+		{`{"this": {}, "difference": {"base": {"this": {}}, "subtract": {"computedUserset": {"relation": "b"}}}}`, `{"type": "user"}`, "several at once"},
+	} {
+		text := `{"schema_version": "1.1", "type_definitions": [{"type": "user"}, {"type": "doc", "relations": {"a": ` + c.rewrite +
+			`}, "metadata": {"relations": {"a": {"directly_related_user_types": [` + c.user + `]}}}}]}`
+		got := read(t, "s.fga.yaml", opening(map[string]string{"s.fga.yaml": "model_file: m.json\n", "m.json": text}))
+		said := ""
+		for _, f := range got.LeftOut {
+			said += f.Sentence()
+		}
+		if c.leftOut == "" && said != "" || !strings.Contains(said, c.leftOut) {
+			t.Errorf("%s: %s", text, said)
+		}
+	}
+}
+
 // A file that cannot be understood at all is an error, with its line.
 func TestFilesThatAreNone(t *testing.T) {
 	for _, c := range []struct {

@@ -33,6 +33,16 @@ type jsonRestriction struct {
 	Relation  scalar     `yaml:"relation"`
 	Wildcard  *yaml.Node `yaml:"wildcard"`
 	Condition scalar     `yaml:"condition"`
+
+	unknown []scalar
+}
+
+// UnmarshalYAML notes the keys that nothing reads: without one that is misspelt the
+// restriction could allow more.
+func (s *jsonRestriction) UnmarshalYAML(n *yaml.Node) error {
+	type plain jsonRestriction
+	s.unknown = unknownKeys(n, "type", "relation", "wildcard", "condition")
+	return n.Decode((*plain)(s))
 }
 
 type jsonRewrite struct {
@@ -114,10 +124,13 @@ func (r *jsonReading) typeDefinition(in jsonType) {
 		relation := &relation{name: e.key.value, at: r.placeOf(e.key)}
 		var ok bool
 		if relation.rewrite, ok = e.value.rewrite(0); !ok {
-			r.refuse(e.key, "the relation "+e.key.value+" has a rewrite that is not known, or nests too deep", "use this, computedUserset, tupleToUserset, union, intersection and difference")
+			r.refuse(e.key, "the relation "+e.key.value+" has a rewrite that is not known, is several at once, or nests too deep", "use one of this, computedUserset, tupleToUserset, union, intersection and difference")
 			continue
 		}
 		for _, s := range in.Metadata.Relations[e.key.value].Subjects {
+			for _, key := range s.unknown {
+				r.refuse(key, "a type that may be written has no key "+key.value, "it has type, relation, wildcard and condition")
+			}
 			relation.subjects = append(relation.subjects, restriction{
 				typ: s.Type.value, relation: s.Relation.value,
 				wildcard: s.Wildcard != nil, condition: s.Condition.value,
@@ -127,9 +140,20 @@ func (r *jsonReading) typeDefinition(in jsonType) {
 	}
 }
 
+// operators counts those that are given: a rewrite has one.
+func (in *jsonRewrite) operators() int {
+	n := 0
+	for _, given := range []bool{in.This != nil, in.Computed != nil, in.From != nil, in.Union != nil, in.Intersection != nil, in.Difference != nil} {
+		if given {
+			n++
+		}
+	}
+	return n
+}
+
 func (in *jsonRewrite) rewrite(depth int) (*rewrite, bool) {
 	switch {
-	case depth > rewriteNestingMax:
+	case depth > rewriteNestingMax || in.operators() != 1:
 		return nil, false
 	case in.This != nil:
 		return &rewrite{op: direct}, true
