@@ -143,12 +143,15 @@ func (b *web) through(at vertexSlot, in incoming, subject rel.Subject) rel.Subje
 		if from.definition.IsAsked(from.slot) {
 			return rel.Userset(from.object, rel.Name(from.plan().Label))
 		}
-		// A nested arrow has no name: what it leads to has.
-		next := vertexSlot{}
+		// A nested arrow has no name: what it leads to has. Of several objects behind it
+		// one that holds for certain is meant, if there is one.
+		next, most := vertexSlot{}, Denied
 		for _, below := range from.in[from.slot] {
 			b.walk.spend()
-			if min(below.limit, b.of(below.from)) != Denied {
-				next = below.from
+			if r := min(below.limit, b.of(below.from)); r > most {
+				next, most = below.from, r
+			}
+			if most == Granted {
 				break
 			}
 		}
