@@ -132,6 +132,18 @@ type cut struct {
 	bounds
 }
 
+// cuts are made in the background, too, where Pebble merges: beside those of a test.
+type cuts struct {
+	mu  sync.Mutex
+	all []cut
+}
+
+func (c *cuts) add(made cut) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.all = append(c.all, made)
+}
+
 // bound has a clone made while others go on: what it must have is asked before, what
 // it may have after.
 func (p *powerCut) bound(clone func()) bounds {
@@ -192,7 +204,7 @@ func (p *powerCut) run() {
 }
 
 // cutting cuts the power now and then, before an operation that writes.
-func cutting(disk *vfs.MemFS, seed uint64, bound func(func()) bounds, cuts *[]cut) vfs.FS {
+func cutting(disk *vfs.MemFS, seed uint64, bound func(func()) bounds, made *cuts) vfs.FS {
 	var mu sync.Mutex
 	rng := rand.New(rand.NewPCG(seed, 3))
 	next := rng.IntN(2 * operationsPerCut)
@@ -209,7 +221,7 @@ func cutting(disk *vfs.MemFS, seed uint64, bound func(func()) bounds, cuts *[]cu
 		defer mu.Unlock()
 		if next--; next < 0 {
 			next = rng.IntN(2 * operationsPerCut)
-			*cuts = append(*cuts, cutNow(disk, rng, bound))
+			made.add(cutNow(disk, rng, bound))
 		}
 		return nil
 	}))
@@ -235,8 +247,9 @@ func (p *powerCut) open(fs vfs.FS) *Store {
 }
 
 // live opens the store and writes to it, and returns the cuts that were made.
-func (p *powerCut) live(disk *vfs.MemFS) (cuts []cut) {
-	s := p.open(cutting(disk, p.rng.Uint64(), p.bound, &cuts))
+func (p *powerCut) live(disk *vfs.MemFS) []cut {
+	var made cuts
+	s := p.open(cutting(disk, p.rng.Uint64(), p.bound, &made))
 	for n := 2 + p.rng.IntN(10); n > 0 && !p.t.Failed(); n-- {
 		switch p.rng.IntN(8) {
 		case 0, 1:
@@ -257,17 +270,17 @@ func (p *powerCut) live(disk *vfs.MemFS) (cuts []cut) {
 	if err := s.db.Close(); err != nil {
 		p.t.Errorf("closing: %v", err)
 	}
-	return append(cuts, cutNow(disk, p.rng, p.bound)) // at rest
+	return append(made.all, cutNow(disk, p.rng, p.bound)) // at rest
 }
 
 // comesBack opens a disk after a cut, compares what the store is with what it may
 // be, and returns that. Some are cut off again while they recover, and then once
 // more when somebody has read what was recovered.
 func (p *powerCut) comesBack(c cut, again bool) (head rel.Revision, named int) {
-	var cuts []cut
+	var made cuts
 	var fs vfs.FS = c.disk
 	if again {
-		fs = cutting(c.disk, p.rng.Uint64(), c.same, &cuts)
+		fs = cutting(c.disk, p.rng.Uint64(), c.same, &made)
 	}
 	s := p.open(fs)
 	if head, named = p.compare(s, c.bounds); p.t.Failed() {
@@ -275,18 +288,18 @@ func (p *powerCut) comesBack(c cut, again bool) (head rel.Revision, named int) {
 	}
 	if again {
 		read := bounds{head, head, named, named}
-		cuts = append(cuts, cutNow(c.disk, p.rng, read.same))
+		made.add(cutNow(c.disk, p.rng, read.same))
 	}
 	if err := s.db.Close(); err != nil {
 		p.t.Errorf("closing: %v", err)
 	}
-	for _, second := range cuts {
+	for _, second := range made.all {
 		if r, there := p.comesBack(second, false); r != head || there != named {
 			p.t.Errorf("at revision %d with %d requests, and after a cut in recovery at %d with %d", head, named, r, there)
 		}
 	}
-	p.seen.add(&p.seen.cuts, len(cuts))
-	p.seen.add(&p.seen.recovering, len(cuts))
+	p.seen.add(&p.seen.cuts, len(made.all))
+	p.seen.add(&p.seen.recovering, len(made.all))
 	return head, named
 }
 
