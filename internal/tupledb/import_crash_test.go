@@ -121,19 +121,22 @@ func (c *loadCut) live(disk *vfs.MemFS, operations int) (after *vfs.MemFS) {
 	var left atomic.Int64
 	left.Store(int64(operations))
 	var at, going loadPlace
+	links := &linksAlone{FS: disk}
 	cutting := errorfs.InjectorFunc(func(op errorfs.Op) error {
 		if op.Kind.ReadOrWrite() == errorfs.OpIsWrite && left.Add(-1) == -1 && operations >= 0 {
 			c.moving.Lock()
 			at, going = c.at, c.going
 			c.moving.Unlock()
+			links.mu.Lock()
 			after = disk.CrashClone(vfs.CrashCloneCfg{
 				UnsyncedDataPercent: 50,
 				RNG:                 rand.New(rand.NewPCG(c.seed, uint64(operations))),
 			})
+			links.mu.Unlock()
 		}
 		return nil
 	})
-	cfg := onMem(errorfs.Wrap(disk, cutting))
+	cfg := onMem(errorfs.Wrap(links, cutting))
 	cfg.Clock = c.clock.Now
 	db, err := Open(cfg)
 	if err != nil {
@@ -161,6 +164,19 @@ func (c *loadCut) live(disk *vfs.MemFS, operations int) (after *vfs.MemFS) {
 	}
 	c.at, c.going = at, going
 	return after
+}
+
+// linksAlone makes no link while a cut is made. The crashable file system takes the lock
+// that a clone waits for twice to make one, and would wait for ever in between.
+type linksAlone struct {
+	vfs.FS
+	mu sync.Mutex
+}
+
+func (l *linksAlone) Link(from, to string) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.FS.Link(from, to)
 }
 
 // placeOf is where a store is.
