@@ -544,19 +544,28 @@ func TestWorkBesideRequestsCopesWithADeletion(t *testing.T) {
 				return err
 			},
 		}
-		ended := make(chan error, len(work))
+		ended, gone := make(chan error, len(work)), make(chan struct{})
 		for _, piece := range work {
 			go func() {
-				for range 10_000 {
+				for isGone := false; ; {
 					if err := piece(); err != nil {
 						ended <- err
 						return
 					}
+					if isGone {
+						ended <- errors.New("not refused after the deletion")
+						return
+					}
+					select {
+					case <-gone:
+						isGone = true
+					default:
+					}
 				}
-				ended <- errors.New("never refused")
 			}()
 		}
 		deleted(t, db, "acme")
+		close(gone)
 		for range work {
 			wantFault(t, "work on a store that is deleted", <-ended, fault.StoreMustExist)
 		}
