@@ -254,7 +254,8 @@ type CheckResponse struct {
 	// asked about as a contextual tuple, at the same snapshot and time. They are about the
 	// principal's own subjects, on objects that the question met, and carry no condition; the lowest
 	// role comes first, then what is nearest to the object. Whether they may be written is for a
-	// Write to say: multiplicities, one-role rules and grant rules are not judged. Empty unless
+	// Write to say: multiplicities, one-role rules, `of` and grant rules are not judged. Where a tuple
+	// with the key of one is stored, and its condition is false, the Write is a touch. Empty unless
 	// `explain` was set and `result` is RESULT_DENIED, and where no such tuple was found.
 	Openings      []*Tuple `protobuf:"bytes,7,rep,name=openings,proto3" json:"openings,omitempty"`
 	unknownFields protoimpl.UnknownFields
